@@ -1,0 +1,98 @@
+/**
+ * What an `action.requested` event asks for.
+ *
+ * Wire shapes only; `requestEvent` is the one place that builds such an event, for people (API, CLI),
+ * rules, compensation and re-drive alike.
+ */
+import type { JsonObject } from "../base/json.ts";
+import { actionIdOf, defaultTenant, type ActionId, type EventId, type ExecutionId } from "../event/ids.ts";
+import type { EventSource, NewEvent, Tags } from "../event/envelope.ts";
+
+export const priorities = ["critical", "high", "normal", "low"] as const;
+
+export type Priority = (typeof priorities)[number];
+
+/** Exponential back-off with full jitter. Without a ttl `attempts` ends it, with a ttl the deadline does. */
+export type RetryPolicy = {
+  /** All attempts, the first included. Default 3; ignored where a ttl gives a deadline, unless named. */
+  readonly attempts?: number;
+  /** The upper bound of the first delay, milliseconds. Default 1,000. */
+  readonly initial_ms?: number;
+  /** The upper bound of every delay, milliseconds. Default 60,000. */
+  readonly max_ms?: number;
+  /** Growth per attempt. Default 2. */
+  readonly multiplier?: number;
+};
+
+/** At most `limit` attempts with this key are accepted or started at any instant. */
+export type ConcurrencyLimit = { readonly key: string; readonly limit: number };
+
+/** At most `limit` attempts with this key start within any window of `per_sec` seconds. */
+export type RateLimit = { readonly key: string; readonly limit: number; readonly per_sec: number };
+
+export type CommandCall = { readonly command: string; readonly args: JsonObject };
+
+/** `attrs` of `action.requested`. */
+export type RequestAttrs = CommandCall & {
+  /** Seconds from the request's `ts`; not started by then: `ttl_expired`. */
+  readonly ttl_sec?: number;
+  /** Seconds that one attempt may run; the executor's own default otherwise. */
+  readonly timeout_sec?: number;
+  readonly retry?: RetryPolicy;
+  readonly concurrency?: ConcurrencyLimit;
+  readonly rate?: RateLimit;
+  /** Requested as a new action where this one fails. */
+  readonly compensate?: CommandCall;
+  /** The failed action that this one makes good. */
+  readonly compensates?: ActionId;
+  /** The dead-lettered action that a person asked for again. */
+  readonly redrive_of?: ActionId;
+};
+
+/** A request with what it came from. */
+export type ActionRequest = {
+  readonly attrs: RequestAttrs;
+  readonly idempotencyKey: string;
+  readonly entityId: string;
+  /** Event time of the request, RFC 3339. */
+  readonly ts: string;
+  readonly source: EventSource;
+  readonly tenant?: string;
+  readonly priority?: Priority;
+  readonly correlationId?: string;
+  readonly causationId?: EventId;
+  readonly executionId?: ExecutionId;
+  readonly traceparent?: string;
+  /** More tags, e.g. `via` (see `viaTag`) or `step`. */
+  readonly tags?: Tags;
+};
+
+/**
+ * `tags.via`: the names of the rules in whose chain of causes an event stands, space-separated, oldest
+ * first. A rule never acts on an event that carries its own name; the chain's length is bounded.
+ */
+export const viaTag = "via";
+
+/** The event that asks for an action; its `action_id` follows from tenant and idempotency key. */
+export function requestEvent(request: ActionRequest): NewEvent {
+  const tenant = request.tenant ?? defaultTenant;
+  return {
+    ts: request.ts,
+    event_type: "action.requested",
+    entity_id: request.entityId,
+    ...(request.correlationId === undefined ? {} : { correlation_id: request.correlationId }),
+    ...(request.causationId === undefined ? {} : { causation_id: request.causationId }),
+    idempotency_key: request.idempotencyKey,
+    action_id: actionIdOf(tenant, request.idempotencyKey),
+    ...(request.executionId === undefined ? {} : { execution_id: request.executionId }),
+    source: request.source,
+    tags: {
+      ...request.tags,
+      tenant,
+      priority: request.priority ?? "normal",
+      action: request.attrs.command,
+    },
+    attrs: request.attrs,
+    ...(request.traceparent === undefined ? {} : { traceparent: request.traceparent }),
+  };
+}

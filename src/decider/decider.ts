@@ -1,0 +1,44 @@
+/**
+ * The one contract of everything that decides: the action lifecycle, rules, and later state machines,
+ * playbooks and models.
+ *
+ * Invariants
+ * 1. Pure: the same records in the same order give the same state and the same events, byte for byte.
+ *    Time is `record.ingestedAtMs` and what events carry.
+ * 2. `evolve` sees every record of the instance first, then `decide` sees the state that includes it.
+ * 3. What `decide` returns is appended in the same commit, and comes back through `evolve` before the
+ *    next input is looked at. Decided events have derived idempotency keys where they ask for actions.
+ * 4. `due` says what the state waits for. It is level-triggered: the kernel arms what it names and
+ *    disarms what it no longer names, so no timer can be lost or left over.
+ */
+import type { Json } from "../base/json.ts";
+import type { Result } from "../base/result.ts";
+import type { LogRecord, NewEvent } from "../event/envelope.ts";
+
+/** A wake-up that a state waits for: it arrives as a `timer.fired` event with this name. */
+export type Timer = { readonly name: string; readonly dueMs: number };
+
+export type Decider<S> = {
+  /** Unique among the deciders of a log, e.g. `rule/restart-crashed`. */
+  readonly name: string;
+  /** Content hash or version: recorded with what it decides. */
+  readonly version: string;
+  /** The instances that a record concerns; most often none. Called for every record: must be cheap. */
+  readonly keysOf: (record: LogRecord) => readonly string[];
+  readonly initial: (key: string) => S;
+  readonly evolve: (state: S, record: LogRecord) => S;
+  readonly decide: (state: S, record: LogRecord) => readonly NewEvent[];
+  readonly due: (state: S) => readonly Timer[];
+  /** The state in a snapshot. `decode` reads it back and refuses what another version wrote. */
+  readonly encode: (state: S) => Json;
+  readonly decode: (snapshot: Json) => Result<S, string>;
+};
+
+/** `attrs` of `timer.fired`: routes the wake-up to its instance. */
+export type TimerFiredAttrs = {
+  readonly decider: string;
+  readonly instance: string;
+  readonly name: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly due_ms: number;
+};

@@ -1,0 +1,52 @@
+/**
+ * The executor port: the only code that touches a target system.
+ *
+ * Invariants (cases of `executor-contract.ts`, which every executor runs)
+ * 1. `execute` ends: by a result, by a `Fault`, or soon after its signal is aborted, and leaves no
+ *    process, socket or timer behind.
+ * 2. Arguments were validated against `argsSchema` before; they are never spliced into a text that
+ *    something interprets.
+ * 3. Every failure is a `Fault` with a kind of the taxonomy.
+ */
+import type { TSchema } from "typebox";
+import type { Json, JsonObject } from "../base/json.ts";
+import type { ActionId } from "../event/ids.ts";
+
+export type ExecutionContext = {
+  readonly actionId: ActionId;
+  readonly attempt: number;
+  readonly tenant: string;
+  readonly entityId: string;
+  /** Aborted on cancel, time-out, lost lease and shutdown. */
+  readonly signal: AbortSignal;
+  /** Tells the log how far it is: percent 0 to 100. Frequent calls are thinned out. */
+  readonly progress: (percent: number | undefined, message?: string) => void;
+  /** Stores what is too large for an event and gives back the reference to return in its place. */
+  readonly keep: (bytes: Uint8Array) => Promise<BlobRef>;
+};
+
+/** A content-addressed reference: reading through it gives exactly what inline would have. */
+export type BlobRef = { readonly $ref: `blob:sha256:${string}`; readonly size: number };
+
+export type Executor = {
+  /** The command it serves: dotted lower case, e.g. `http.request`. */
+  readonly command: string;
+  readonly description: string;
+  /** JSON Schema of `args`; unknown members are refused. */
+  readonly argsSchema: TSchema;
+  /** May a started attempt whose outcome is unknown run again? The executor's own promise. */
+  readonly idempotent: (args: JsonObject) => boolean;
+  /** How many attempts run at one time in one process. */
+  readonly concurrency: number;
+  /** How long one attempt may run where the request does not say, milliseconds. */
+  readonly timeoutMs: number;
+  /** @throws {Fault} */
+  readonly execute: (args: JsonObject, context: ExecutionContext) => Promise<Json>;
+};
+
+/** Where large results lie. One adapter a sub-folder. */
+export type BlobStore = {
+  readonly put: (bytes: Uint8Array) => Promise<BlobRef>;
+  /** `undefined` where there is no such blob. */
+  readonly get: (ref: BlobRef) => Promise<Uint8Array | undefined>;
+};
