@@ -4,13 +4,17 @@
  * Wire shapes only; `requestEvent` is the one place that builds such an event, for people (API, CLI),
  * rules, compensation and re-drive alike.
  */
-import type { JsonObject } from "../base/json.ts";
+import { isJsonObject, type Json, type JsonObject } from "../base/json.ts";
 import { actionIdOf, defaultTenant, type ActionId, type EventId, type ExecutionId } from "../event/ids.ts";
 import type { EventSource, NewEvent, Tags } from "../event/envelope.ts";
 
 export const priorities = ["critical", "high", "normal", "low"] as const;
 
 export type Priority = (typeof priorities)[number];
+
+export function isPriority(value: unknown): value is Priority {
+  return priorities.some((priority) => priority === value);
+}
 
 /** Exponential back-off with full jitter. Without a ttl `attempts` ends it, with a ttl the deadline does. */
 export type RetryPolicy = {
@@ -95,4 +99,35 @@ export function requestEvent(request: ActionRequest): NewEvent {
     attrs: request.attrs,
     ...(request.traceparent === undefined ? {} : { traceparent: request.traceparent }),
   };
+}
+
+const commandPattern = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$/;
+
+/**
+ * What keeps the attrs of a request from being processed at all; `undefined` where nothing does.
+ *
+ * The full check with pointers is `parseRequestAttrs`, at the edge. This one guards the fold against
+ * what reached the log by another way.
+ */
+export function requestProblem(attrs: JsonObject): string | undefined {
+  const { command, args, ttl_sec: ttlSec } = attrs;
+  if (typeof command !== "string" || !commandPattern.test(command)) {
+    return `Cannot process the request as its command is not a dotted lower-case name: got ${JSON.stringify(command)}`;
+  }
+  if (!isJsonObject(args)) return "Cannot process the request as args must be an object";
+  if (ttlSec !== undefined && !(typeof ttlSec === "number" && ttlSec >= 0)) {
+    return "Cannot process the request as ttl_sec must be a number >= 0";
+  }
+  return limitProblem("concurrency", attrs["concurrency"]) ?? limitProblem("rate", attrs["rate"]);
+}
+
+function limitProblem(name: string, limit: Json | undefined): string | undefined {
+  if (limit === undefined) return undefined;
+  const valid =
+    isJsonObject(limit) &&
+    typeof limit["key"] === "string" &&
+    typeof limit["limit"] === "number" &&
+    limit["limit"] >= 1 &&
+    (name === "concurrency" || (typeof limit["per_sec"] === "number" && limit["per_sec"] > 0));
+  return valid ? undefined : `Cannot process the request as ${name} is not a limit with a key`;
 }

@@ -1,0 +1,84 @@
+/**
+ * Everything that is due at a time: one heap, one timer of the clock.
+ *
+ * 1. A key has at most one due time; setting it again moves it, and the old entry is forgotten.
+ * 2. Memory follows what is armed: entries that were moved or cleared are swept once they are the most.
+ * 3. What is due is handed over once and is no longer armed; whoever cannot take it arms it again.
+ */
+import TinyQueue from "tinyqueue";
+import type { Clock } from "../../base/clock.ts";
+
+export type Alarm<T> = { readonly key: string; readonly dueMs: number; readonly payload: T };
+
+export type Alarms<T> = {
+  readonly set: (alarm: Alarm<T>) => void;
+  readonly clear: (key: string) => void;
+  readonly size: () => number;
+  /** Disarms all and holds no timer any more. */
+  readonly stop: () => void;
+};
+
+/** Stale entries below this number are not worth a sweep. */
+const staleMin = 1_024;
+
+/** A clock's timer may be set this far ahead at most, milliseconds: about 24 days. */
+const delayMsMax = 2_000_000_000;
+
+export function createAlarms<T>(
+  clock: Clock,
+  ring: (due: readonly Alarm<T>[]) => void,
+): Alarms<T> {
+  const armed = new Map<string, Alarm<T>>();
+  let heap = newHeap<T>([]);
+  let scheduledMs = Infinity;
+  let cancel: (() => void) | undefined;
+
+  const schedule = (): void => {
+    const next = heap.peek();
+    if (next === undefined || next.dueMs >= scheduledMs) return;
+    cancel?.();
+    scheduledMs = next.dueMs;
+    const delayMs = Math.min(delayMsMax, Math.max(0, next.dueMs - clock.nowMs()));
+    cancel = clock.after(delayMs, onTimer);
+  };
+
+  const onTimer = (): void => {
+    cancel = undefined;
+    scheduledMs = Infinity;
+    const nowMs = clock.nowMs();
+    const due: Alarm<T>[] = [];
+    for (let top = heap.peek(); top !== undefined && top.dueMs <= nowMs; top = heap.peek()) {
+      heap.pop();
+      if (armed.get(top.key) !== top) continue;
+      armed.delete(top.key);
+      due.push(top);
+    }
+    schedule();
+    if (due.length > 0) ring(due);
+  };
+
+  return {
+    set: (alarm) => {
+      if (armed.get(alarm.key)?.dueMs === alarm.dueMs) return;
+      armed.set(alarm.key, alarm);
+      heap.push(alarm);
+      if (heap.length > 2 * armed.size + staleMin) heap = newHeap([...armed.values()]);
+      schedule();
+    },
+    clear: (key) => {
+      armed.delete(key);
+    },
+    size: () => armed.size,
+    stop: () => {
+      armed.clear();
+      heap = newHeap<T>([]);
+      cancel?.();
+      cancel = undefined;
+      scheduledMs = Infinity;
+    },
+  };
+}
+
+function newHeap<T>(alarms: Alarm<T>[]): TinyQueue<Alarm<T>> {
+  return new TinyQueue(alarms, (left, right) => left.dueMs - right.dueMs);
+}

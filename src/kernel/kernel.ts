@@ -1,0 +1,227 @@
+/**
+ * The kernel: drives deciders over a log.
+ *
+ *     record ─► lifecycle · rules ─► what follows ─► one commit ─► worker, timers
+ *
+ * It owns routing, the instances in memory, the alarms and the dispatch to the worker. It does not own
+ * how things are stored (log), what is decided (deciders) or what is done (executors).
+ *
+ * Invariants
+ * 1. What a record leads to is committed with it; nothing is started before that commit is durable.
+ * 2. Level-triggered: after each commit, what can start is started and what is due is armed. Nothing polls.
+ * 3. All state is a fold of the log: a kernel that starts again knows what the former one knew.
+ * 4. An attempt of a worker that is gone is taken from it by an event (`worker.lost`), once.
+ * 5. A commit that fails changes nothing in memory.
+ * 6. Replay and rebuild never reach the worker.
+ */
+import { timestamp, type Clock } from "../base/clock.ts";
+import type { NewEvent } from "../event/envelope.ts";
+import type { ActionId, WorkerId } from "../event/ids.ts";
+import type { Log, Stage, TimerRow } from "../log/log.ts";
+import type { Worker } from "../executor/worker.ts";
+import { createActions, ratesRegistry, type ActionDue } from "./drive/actions.ts";
+import { createAlarms, type Alarm } from "./drive/alarms.ts";
+import { createDeciders, rulesRegistry, type ActiveRule } from "./drive/deciders.ts";
+
+export type { ActiveRule } from "./drive/deciders.ts";
+
+export type KernelStats = {
+  readonly openActions: number;
+  /** Attempts that hold a lease. */
+  readonly running: number;
+  /** Open actions that hold none: they wait for a slot, a time or a worker. */
+  readonly queued: number;
+  readonly instances: number;
+  readonly timers: number;
+  readonly rules: readonly ActiveRule[];
+};
+
+export type KernelOptions = {
+  readonly log: Log;
+  readonly worker: Worker;
+  readonly clock: Clock;
+  readonly warn: (message: string, detail?: Readonly<Record<string, unknown>>) => void;
+  /** How long an attempt may go without a heartbeat, milliseconds. */
+  readonly leaseMs?: number;
+  /** Instances of rules kept in memory; more are read from snapshots when an event needs them. */
+  readonly instancesMax?: number;
+};
+
+export type Kernel = {
+  /** Attaches to the log, takes up what is open, takes attempts from workers that are gone, arms timers. */
+  readonly start: () => Promise<void>;
+  /** Admits nothing more, lets what runs end for `graceMs`, then aborts it; the next start decides on that. */
+  readonly stop: (graceMs: number) => Promise<void>;
+  readonly stats: () => KernelStats;
+};
+
+type Wake =
+  | { readonly kind: "action"; readonly action: ActionId; readonly name: string; readonly dueMs: number }
+  | { readonly kind: "decider"; readonly timer: TimerRow }
+  | { readonly kind: "nudge" };
+
+const leaseMsDefault = 30_000;
+
+const instancesMaxDefault = 100_000;
+
+/** What a timer waits before it is asked again, where the log could not take its event. */
+const timerRetryMs = 1_000;
+
+export function createKernel(options: KernelOptions): Kernel {
+  const { log, worker, clock, warn } = options;
+  const deciders = createDeciders(options.instancesMax ?? instancesMaxDefault);
+  const actions = createActions({ worker, leaseMs: options.leaseMs ?? leaseMsDefault });
+  const alarms = createAlarms<Wake>(clock, ring);
+  let draining = true;
+  let stopped = false;
+  let armedWrites: readonly (TimerRow | (Omit<TimerRow, "dueMs"> & { dueMs: undefined }))[] = [];
+
+  const stage: Stage = {
+    step: (record, reads) => {
+      const lifecycle = actions.step(record, reads);
+      if (lifecycle.anomaly !== undefined) return lifecycle;
+      const decided = deciders.step(record, reads);
+      if (decided.length === 0) return lifecycle;
+      return { events: [...lifecycle.events, ...decided] };
+    },
+    settle: (nowMs) => (draining ? [] : actions.settle(nowMs)),
+    writes: () => {
+      const { snapshots, timers } = deciders.writes();
+      armedWrites = timers as typeof armedWrites;
+      return {
+        actions: actions.rows(),
+        timers,
+        snapshots: snapshots.concat(actions.rateSnapshots()),
+      };
+    },
+    committed: () => {
+      deciders.committed();
+      for (const write of armedWrites) armDecider(write);
+      armedWrites = [];
+      takeEffect();
+    },
+    rolledBack: () => {
+      deciders.rolledBack();
+      actions.rolledBack();
+      for (const window of log.snapshots(ratesRegistry)) actions.restoreRate(window);
+      armedWrites = [];
+    },
+  };
+
+  function takeEffect(): void {
+    const effects = actions.committed();
+    if (stopped) return;
+    for (const due of effects.due) armAction(due);
+    if (effects.wakeAtMs !== undefined) {
+      alarms.set({ key: "nudge", dueMs: effects.wakeAtMs, payload: { kind: "nudge" } });
+    }
+    for (const assignment of effects.start) worker.run(assignment);
+    for (const action of effects.fence) worker.cancel(action, "fenced");
+    for (const action of effects.cancel) worker.cancel(action, "cancelled");
+  }
+
+  function armAction({ action, due }: ActionDue): void {
+    if (due === undefined) alarms.clear(action);
+    else {
+      const payload: Wake = { kind: "action", action, name: due.name, dueMs: due.dueMs };
+      alarms.set({ key: action, dueMs: due.dueMs, payload });
+    }
+  }
+
+  function armDecider(write: Omit<TimerRow, "dueMs"> & { readonly dueMs: number | undefined }): void {
+    const key = `${write.decider}\0${write.instance}\0${write.name}`;
+    if (write.dueMs === undefined) alarms.clear(key);
+    else {
+      const timer = { ...write, dueMs: write.dueMs };
+      alarms.set({ key, dueMs: write.dueMs, payload: { kind: "decider", timer } });
+    }
+  }
+
+  function ring(due: readonly Alarm<Wake>[]): void {
+    const events: NewEvent[] = [];
+    let nudge = false;
+    for (const alarm of due) {
+      if (alarm.payload.kind === "nudge") nudge = true;
+      else {
+        const event = wakeEvent(alarm.payload);
+        if (event !== undefined) events.push(event);
+      }
+    }
+    if (nudge) log.nudge();
+    if (events.length === 0) return;
+    log.append(events).catch((thrown: unknown) => {
+      if (stopped) return;
+      warn("Timers that are due could not be recorded and will be tried again", { thrown });
+      const againMs = clock.nowMs() + timerRetryMs;
+      for (const alarm of due) alarms.set({ ...alarm, dueMs: againMs });
+    });
+  }
+
+  function wakeEvent(wake: Exclude<Wake, { kind: "nudge" }>): NewEvent | undefined {
+    if (wake.kind === "action") return actions.timerFired(wake);
+    const { decider, instance, name } = wake.timer;
+    return {
+      ts: timestamp(wake.timer.dueMs),
+      event_type: "timer.fired",
+      entity_id: `timer:${decider}/${instance}`,
+      idempotency_key: `timer/${decider}/${instance}/${name}/${String(wake.timer.dueMs)}`,
+      source: { system: "deed", ns: { component: "kernel" } },
+      tags: {},
+      attrs: { decider, instance, name, due_ms: wake.timer.dueMs },
+    };
+  }
+
+  const restore = async (): Promise<void> => {
+    for (const snapshot of log.snapshots(rulesRegistry)) {
+      const refused = deciders.restore(snapshot.state);
+      if (refused !== undefined) {
+        warn(`Rule "${snapshot.instance}" on the log could not be built and is not active`, { refused });
+      }
+    }
+    for (const rate of log.snapshots(ratesRegistry)) actions.restoreRate(rate);
+    for (const row of log.openActions()) actions.restore(log.reads.actionThread(row.actionId));
+    for (const timer of log.timers()) armDecider(timer);
+    for (const due of actions.dues()) armAction(due);
+    await Promise.resolve();
+  };
+
+  return {
+    start: async () => {
+      log.attach(stage);
+      await restore();
+      draining = false;
+      const nowMs = clock.nowMs();
+      const lost = [...actions.workers()].filter((id) => id !== worker.id);
+      await log.append([
+        ...lost.map((id) => workerEvent("worker.lost", id, nowMs)),
+        workerEvent("worker.started", worker.id, nowMs),
+      ]);
+    },
+    stop: async (graceMs) => {
+      draining = true;
+      await worker.stop(graceMs);
+      stopped = true;
+      alarms.stop();
+    },
+    stats: () => ({
+      openActions: actions.open(),
+      running: actions.running(),
+      queued: actions.open() - actions.running(),
+      instances: deciders.instances(),
+      timers: alarms.size(),
+      rules: deciders.active(),
+    }),
+  };
+}
+
+function workerEvent(type: "worker.lost" | "worker.started", id: WorkerId, nowMs: number): NewEvent {
+  return {
+    ts: timestamp(nowMs),
+    event_type: type,
+    entity_id: `worker:${id}`,
+    idempotency_key: `${type}/${id}`,
+    source: { system: "deed", ns: { component: "kernel" } },
+    tags: {},
+    attrs: { worker_id: id },
+  };
+}
