@@ -29,7 +29,6 @@ export async function openNode(folder: string): Promise<BenchNode> {
     clock,
     blobs: createMemoryBlobs(),
     leaseMs: 30_000,
-    eventBytesMax: 256 * 1024,
     warn,
   });
   const kernel = createKernel({ log, worker, clock, warn });

@@ -1,0 +1,52 @@
+import type { Database } from "./driver.ts";
+import { LogError } from "../log.ts";
+
+/** Written to `user_version`. A file with a higher one is from a newer program and is not touched. */
+export const schemaVersion = 1;
+
+/**
+ * Few indexes, and those that there are grow at their end: indexes decide what an append costs.
+ *
+ * - `keys`: deduplication, and from an action's id to its request: both are the same 16 bytes.
+ * - `threads`: who an event belongs to, in buckets of 16,384 offsets. Inserts touch the newest bucket
+ *   only; a lookup seeks once a bucket. `slot` = bucket × 2^32 + a 32-bit hash of the owner.
+ * - rare topics and actions that are open, failed or dead-lettered have partial indexes.
+ */
+const statements = `
+CREATE TABLE events (offset INTEGER PRIMARY KEY, topic INTEGER NOT NULL, ingested_at INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE INDEX events_rare ON events (topic) WHERE topic >= 4;
+CREATE TABLE keys (hash BLOB PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE threads (slot INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (slot, offset)) WITHOUT ROWID;
+CREATE TABLE actions (
+  request_offset INTEGER PRIMARY KEY, action_id TEXT NOT NULL, last_offset INTEGER NOT NULL,
+  terminal_offset INTEGER, tenant TEXT NOT NULL, command TEXT NOT NULL, entity_id TEXT NOT NULL,
+  correlation_id TEXT, status INTEGER NOT NULL, attempt INTEGER NOT NULL, requested_at INTEGER NOT NULL,
+  accepted_at INTEGER, started_at INTEGER, ended_at INTEGER, error_kind TEXT, dead_letter INTEGER
+);
+CREATE INDEX actions_open ON actions (request_offset) WHERE terminal_offset IS NULL;
+CREATE INDEX actions_ended_badly ON actions (status) WHERE status >= 5;
+CREATE INDEX actions_dead ON actions (dead_letter) WHERE dead_letter IS NOT NULL;
+CREATE TABLE timers (decider TEXT, instance TEXT, name TEXT, due_at INTEGER NOT NULL, PRIMARY KEY (decider, instance, name)) WITHOUT ROWID;
+CREATE TABLE snapshots (decider TEXT, instance TEXT, offset INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (decider, instance)) WITHOUT ROWID;
+`;
+
+/** Makes a new file's tables, or checks that the file is one that this program may write. */
+export function prepareSchema(db: Database, path: string): void {
+  const row = db.prepare("PRAGMA user_version").get() as { user_version: number };
+  const version = row.user_version;
+  if (version > schemaVersion) {
+    throw new LogError(
+      "newer_version",
+      `Cannot open ${path} as a newer version of the program wrote it (schema ${String(version)}, this program knows ${String(schemaVersion)}). Run that version, or give another data folder`,
+    );
+  }
+  if (version === schemaVersion) return;
+  const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
+  if (tables.n > 0) {
+    throw new LogError("corrupt", `Cannot open ${path} as it is a SQLite file of something else. Give another path`);
+  }
+  db.exec("BEGIN IMMEDIATE");
+  db.exec(statements);
+  db.exec(`PRAGMA user_version = ${String(schemaVersion)}`);
+  db.exec("COMMIT");
+}

@@ -1,0 +1,35 @@
+import type { NewEvent } from "../../event/envelope.ts";
+import type { Offset } from "../../event/ids.ts";
+import type { ThreadQuery } from "../log.ts";
+
+/** Offsets a bucket; see `schema.ts`. */
+export const bucketSize = 16_384;
+
+const hashes = 2 ** 32;
+
+/** Where the offsets of one owner stand in the bucket of `offset`. */
+export function slotOf(offset: Offset, hash: number): number {
+  return Math.floor(offset / bucketSize) * hashes + hash;
+}
+
+/** The hash of a thread's owner, 32 bits. Whoever reads by it compares the owner itself afterwards. */
+export function ownerHash(kind: "a" | "e" | "x", id: string): number {
+  let hash = kind.charCodeAt(0) ^ 0x811c9dc5;
+  for (let index = 0; index < id.length; index += 1) {
+    hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
+  }
+  hash ^= hash >>> 15;
+  return Math.imul(hash, 0x2c1b3c6d) >>> 0;
+}
+
+export function threadHash(thread: ThreadQuery["of"]): number {
+  if ("action" in thread) return ownerHash("a", thread.action);
+  if ("execution" in thread) return ownerHash("x", thread.execution);
+  return ownerHash("e", thread.entity);
+}
+
+export function belongsTo(event: NewEvent, thread: ThreadQuery["of"]): boolean {
+  if ("action" in thread) return event.action_id === thread.action;
+  if ("execution" in thread) return event.execution_id === thread.execution;
+  return event.entity_id === thread.entity;
+}
