@@ -7,8 +7,8 @@
  * 2. An event older than the horizon never acts: a backfill pages nobody.
  * 3. An event in whose chain of causes the rule already stands never triggers it again, and no chain is
  *    longer than `viaMax`.
- * 4. Every time that it would have acted and did not is recorded with the reason; a row of the same
- *    reason for a key is recorded once and then counted.
+ * 4. Where it would have acted and did not, the reason is recorded: once for a key, until it fires or
+ *    another reason holds it back, so that a stream of events is not answered by a second one.
  * 5. `when` that reaches for a missing member does not match; anything else that cannot be evaluated is
  *    recorded as `rule.failed`.
  */
@@ -101,7 +101,7 @@ function decide(rule: Rule, state: RuleState, record: LogRecord): readonly NewEv
   const failed = [rule.when?.evaluate(event), rule.per.evaluate(event)].find(
     (one) => one !== undefined && one.kind !== "value",
   );
-  if (failed !== undefined && failed.kind !== "value") return [failedEvent(rule, record, failed.message)];
+  if (failed !== undefined) return [failedEvent(rule, record, failed.message)];
   const key = keysOf(rule, record)[0] ?? event.entity_id;
   const reason = suppression(rule, state, record);
   if (reason !== undefined) {
