@@ -15,8 +15,8 @@ import type { DeedEvent, NewEvent } from "../event/envelope.ts";
 export type SourceContext = {
   /** Resolves when the events are durable. All of them, or none. */
   readonly append: (events: readonly NewEvent[]) => Promise<unknown>;
-  /** The newest event of this entity, to resume from. */
-  readonly newest: (entityId: string) => Promise<DeedEvent | undefined>;
+  /** The newest event of this entity that has one of these types, to resume from. */
+  readonly newest: (entityId: string, types: readonly string[]) => Promise<DeedEvent | undefined>;
   readonly clock: Clock;
   /** What went wrong and will be tried again: for the program's own log lines, never for the event log. */
   readonly warn: (message: string, detail?: Readonly<Record<string, unknown>>) => void;

@@ -145,7 +145,7 @@ export function fileSource(options: FileSourceOptions): Source {
     name,
     start: async (at) => {
       context = at;
-      const last = await at.newest(entity);
+      const last = await at.newest(entity, ["source.position"]);
       const { inode, bytes } = last?.attrs ?? {};
       if (typeof inode === "string" && typeof bytes === "number") position = { inode, bytes };
       try {

@@ -8,7 +8,7 @@
  * 3. It resumes from its newest event on the log, so a restart repeats no change.
  */
 import { timestamp } from "../../base/clock.ts";
-import { isJsonObject, type JsonObject } from "../../base/json.ts";
+import type { JsonObject } from "../../base/json.ts";
 import type { NewEvent } from "../../event/envelope.ts";
 import type { Source, SourceContext } from "../source.ts";
 import { check, type Finding, type ProbeTarget } from "./check.ts";
@@ -47,10 +47,14 @@ type State = {
   beatMs: number;
 };
 
-const defaults = { failuresToDown: 2, successesToUp: 1, remindMs: 30_000, heartbeatMs: 60_000 } as const;
+const stateTypes = ["probe.up", "probe.down", "probe.degraded"];
+
+type Settled = ProbeOptions & Required<Pick<ProbeOptions, keyof typeof defaults>>;
+
+const defaults = { failuresToDown: 2, successesToUp: 1, remindMs: 30_000, heartbeatMs: 60_000 };
 
 export function probeSource(options: ProbeOptions): Source {
-  const probe = { ...defaults, ...options };
+  const probe: Settled = { ...defaults, ...options };
   const state: State = {
     health: undefined,
     sinceMs: 0,
@@ -101,8 +105,8 @@ export function probeSource(options: ProbeOptions): Source {
   return {
     name: probe.name,
     start: async (at) => {
-      const last = await at.newest(probe.entityId);
-      const told = last === undefined ? undefined : healthOf(last.event_type, last.attrs);
+      const last = await at.newest(probe.entityId, stateTypes);
+      const told = last === undefined ? undefined : healthOf(last.event_type);
       if (told !== undefined && last !== undefined) {
         state.health = told;
         state.sinceMs = Date.parse(last.ts);
@@ -118,16 +122,15 @@ export function probeSource(options: ProbeOptions): Source {
   };
 }
 
-function healthOf(type: string, attrs: JsonObject): Health | undefined {
-  const told = type.startsWith("probe.") ? type.slice("probe.".length) : "";
-  const health = told === "heartbeat" && isJsonObject(attrs) ? attrs["health"] : told;
+function healthOf(type: string): Health | undefined {
+  const health = type.slice("probe.".length);
   return health === "up" || health === "down" || health === "degraded" ? health : undefined;
 }
 
 function judge(
   state: State,
   finding: Finding,
-  probe: typeof defaults & ProbeOptions,
+  probe: Settled,
 ): Health {
   state.failures = finding.ok ? 0 : state.failures + 1;
   state.successes = finding.ok ? state.successes + 1 : 0;

@@ -1,0 +1,77 @@
+import Type from "typebox";
+import { Compile } from "typebox/compile";
+import { err, ok, type Result } from "../base/result.ts";
+import type { DeedError } from "../event/error.ts";
+import { schemaError } from "../event/schema.ts";
+import type { RequestAttrs } from "./request.ts";
+
+const strict = { additionalProperties: false };
+
+const args = Type.Record(Type.String(), Type.Unknown());
+
+const command = Type.String({
+  pattern: "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$",
+  maxLength: 128,
+  description: "What to do: a dotted lower-case name",
+});
+
+const key = Type.String({ minLength: 1, maxLength: 512 });
+
+/** What an action is asked with, by whoever asks: the members of `attrs` that people choose. */
+export const requestMembers = {
+  command,
+  args: Type.Optional(args),
+  ttl_sec: Type.Optional(Type.Number({ minimum: 0, maximum: 31_536_000 })),
+  timeout_sec: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 86_400 })),
+  retry: Type.Optional(
+    Type.Object(
+      {
+        attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
+        initial_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 86_400_000 })),
+        max_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 86_400_000 })),
+        multiplier: Type.Optional(Type.Number({ minimum: 1, maximum: 100 })),
+      },
+      strict,
+    ),
+  ),
+  concurrency: Type.Optional(
+    Type.Object({ key, limit: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }, strict),
+  ),
+  rate: Type.Optional(
+    Type.Object(
+      {
+        key,
+        limit: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+        per_sec: Type.Number({ exclusiveMinimum: 0, maximum: 3_600 }),
+      },
+      strict,
+    ),
+  ),
+  compensate: Type.Optional(Type.Object({ command, args }, strict)),
+};
+
+const actionId = Type.String({ pattern: "^act_[0-9a-f]{32}$" });
+
+/** `attrs` of `action.requested`. */
+export const requestAttrsSchema = Type.Object(
+  {
+    ...requestMembers,
+    args,
+    compensates: Type.Optional(actionId),
+    redrive_of: Type.Optional(actionId),
+  },
+  {
+    ...strict,
+    $id: "https://deed.dev/schema/action-request.json",
+    title: "Action request",
+    description: "attrs of action.requested",
+  },
+);
+
+const validator = Compile(requestAttrsSchema);
+
+/** Checks attrs that come from outside. */
+export function parseRequestAttrs(value: unknown): Result<RequestAttrs, DeedError> {
+  if (validator.Check(value)) return ok(value as unknown as RequestAttrs);
+  return err(schemaError("request the action", validator.Errors(value)));
+}
