@@ -86,8 +86,8 @@ function requestRoute(app: FastifyInstance, context: Context): void {
         waitMs === undefined
           ? undefined
           : context.outcomes.wait(action, { timeoutMs: waitMs, signal: controller.signal });
-      request.raw.once("close", () => {
-        if (request.raw.destroyed) controller.abort();
+      reply.raw.once("close", () => {
+        controller.abort();
       });
       try {
         const [receipt] = await context.log.append([event]);

@@ -1,0 +1,137 @@
+import Type from "typebox";
+import { topics } from "../event/topic.ts";
+
+const strict = { additionalProperties: false };
+
+const duration = Type.String({ pattern: "^(\\d+(\\.\\d+)?(ms|s|m|h|d))+$" });
+
+const text = Type.String({ minLength: 1 });
+
+const count = Type.Integer({ minimum: 1, maximum: 100_000 });
+
+const fileSource = Type.Object(
+  {
+    kind: Type.Literal("file"),
+    name: text,
+    path: text,
+    interval: Type.Optional(duration),
+    mapping: Type.Optional(
+      Type.Object(
+        {
+          event_type: text,
+          entity_id: text,
+          ts: text,
+          correlation_id: Type.Optional(text),
+          tags: Type.Optional(Type.Record(Type.String(), Type.String())),
+        },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+
+const probeTiming = {
+  kind: Type.Literal("probe"),
+  name: text,
+  entity: text,
+  interval: Type.Optional(duration),
+  timeout: Type.Optional(duration),
+  failures_to_down: Type.Optional(count),
+  successes_to_up: Type.Optional(count),
+  remind: Type.Optional(duration),
+  heartbeat: Type.Optional(duration),
+  degraded: Type.Optional(
+    Type.Object({ share: Type.Number({ minimum: 0, maximum: 1 }), window: count }, strict),
+  ),
+};
+
+const probeSource = Type.Object(
+  {
+    ...probeTiming,
+    http: Type.Optional(
+      Type.Object(
+        { url: text, expect_status: Type.Optional(count), slow: Type.Optional(duration) },
+        strict,
+      ),
+    ),
+    tcp: Type.Optional(
+      Type.Object(
+        { host: text, port: Type.Integer({ minimum: 1, maximum: 65_535 }), send: Type.Optional(Type.String()) },
+        strict,
+      ),
+    ),
+    process: Type.Optional(Type.Object({ pid_file: text }, strict)),
+  },
+  strict,
+);
+
+/** `deed.yaml` as people write it. */
+export const configSchema = Type.Object(
+  {
+    data: Type.Optional(text),
+    listen: Type.Optional(text),
+    api: Type.Optional(
+      Type.Object(
+        {
+          token_env: Type.Optional(text),
+          token_file: Type.Optional(text),
+          tenant: Type.Optional(text),
+          body_bytes_max: Type.Optional(Type.Integer({ minimum: 1_024 })),
+        },
+        strict,
+      ),
+    ),
+    log: Type.Optional(
+      Type.Object(
+        {
+          path: Type.Optional(text),
+          dedup_window: Type.Optional(duration),
+          event_bytes_max: Type.Optional(Type.Integer({ minimum: 1_024 })),
+          retention: Type.Optional(
+            Type.Object(Object.fromEntries(topics.map((topic) => [topic, Type.Optional(duration)])), strict),
+          ),
+        },
+        strict,
+      ),
+    ),
+    worker: Type.Optional(
+      Type.Object({ lease: Type.Optional(duration), grace: Type.Optional(duration) }, strict),
+    ),
+    executors: Type.Optional(
+      Type.Object(
+        {
+          http: Type.Optional(
+            Type.Object(
+              {
+                allow_hosts: Type.Optional(Type.Array(text)),
+                concurrency: Type.Optional(count),
+                timeout: Type.Optional(duration),
+                response_bytes_max: Type.Optional(Type.Integer({ minimum: 1 })),
+              },
+              strict,
+            ),
+          ),
+          shell: Type.Optional(
+            Type.Object(
+              {
+                allow: Type.Array(Type.Array(text, { minItems: 1 })),
+                cwd_root: Type.Optional(text),
+                env_pass: Type.Optional(Type.Array(text)),
+                concurrency: Type.Optional(count),
+                timeout: Type.Optional(duration),
+              },
+              strict,
+            ),
+          ),
+        },
+        strict,
+      ),
+    ),
+    rules: Type.Optional(Type.Array(text)),
+    sources: Type.Optional(Type.Array(Type.Union([fileSource, probeSource]))),
+  },
+  strict,
+);
+
+export { probeSource as probeSourceSchema };

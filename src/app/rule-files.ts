@@ -1,0 +1,160 @@
+/**
+ * Keeps the active rules the same as the rule files.
+ *
+ * 1. A file that cannot be read as rules changes nothing: its problems are told, the old rules stay.
+ * 2. A change becomes active by an event, at that event's offset.
+ * 3. A rule whose file is gone is deactivated.
+ */
+import { watch, type FSWatcher } from "node:fs";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { timestamp, type Clock } from "../base/clock.ts";
+import { formatProblem } from "../base/document.ts";
+import { activationEvent, deactivationEvent, parseRules, type Rule } from "../decider/rule.ts";
+import type { NewEvent } from "../event/envelope.ts";
+import type { ActiveRule } from "../kernel/kernel.ts";
+import type { Log } from "../log/log.ts";
+
+export type RuleFiles = {
+  /** Looks at all files now. */
+  readonly refresh: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+};
+
+export type RuleFilesOptions = {
+  /** Files, or folders whose `.yaml` and `.yml` files count. */
+  readonly paths: readonly string[];
+  readonly log: Pick<Log, "append">;
+  readonly active: () => readonly ActiveRule[];
+  readonly clock: Clock;
+  readonly warn: (message: string) => void;
+  readonly info: (message: string) => void;
+};
+
+/** The system's hints about changed files are not reliable: without one, they are looked at this often. */
+const lookAgainMs = 5_000;
+
+/** Editors write a file in several steps: a hint is acted upon after this time. */
+const settleMs = 50;
+
+type Loaded = { readonly rule: Rule; readonly file: string; readonly text: string };
+
+export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFiles> {
+  const { clock, warn, info } = options;
+  const seen = new Map<string, { readonly text: string; readonly rules: readonly Loaded[] }>();
+  const watchers: FSWatcher[] = [];
+  let working = Promise.resolve();
+  let cancel: (() => void) | undefined;
+  let stopped = false;
+
+  const look = async (): Promise<void> => {
+    const files = (await Promise.all(options.paths.map((path) => filesIn(path, warn)))).flat();
+    for (const known of seen.keys()) if (!files.includes(known)) seen.delete(known);
+    for (const file of files) await load(file);
+    await settle([...seen.values()].flatMap(({ rules }) => rules));
+  };
+
+  const load = async (file: string): Promise<void> => {
+    const text = await readFile(file, "utf8");
+    const before = seen.get(file);
+    if (before?.text === text) return;
+    const parsed = parseRules(text, file);
+    if (parsed.ok) {
+      seen.set(file, { text, rules: parsed.value.map((rule) => ({ rule, file, text })) });
+      return;
+    }
+    for (const problem of parsed.error) warn(formatProblem(problem));
+    warn(`${file} is not used: ${before === undefined && !isActive(file) ? "it brings no rule" : "the rules it held before stay active"}`);
+    seen.set(file, { text, rules: before?.rules ?? [] });
+    if (before === undefined) keptFiles.add(file);
+  };
+
+  /** Files that were broken from the start: what the log holds of them stays. */
+  const keptFiles = new Set<string>();
+
+  const isActive = (file: string): boolean => options.active().some((rule) => rule.file === file);
+
+  const settle = async (loaded: readonly Loaded[]): Promise<void> => {
+    const active = new Map(options.active().map((rule) => [rule.name, rule]));
+    const events: NewEvent[] = [];
+    const wanted = new Set<string>();
+    for (const { rule, file, text } of loaded) {
+      if (wanted.has(rule.name)) {
+        warn(`${file}: a rule "${rule.name}" stands in another file, too: this one is not used`);
+        continue;
+      }
+      wanted.add(rule.name);
+      keptFiles.delete(file);
+      const current = active.get(rule.name);
+      if (current?.version === rule.version) continue;
+      const change = { file, ts: timestamp(clock.nowMs()), replaces: current?.version };
+      events.push(activationEvent(rule, text, change));
+      info(`rule ${rule.name} ${rule.version} (${rule.mode}) from ${file}`);
+    }
+    for (const [name, { version, file }] of active) {
+      if (wanted.has(name) || keptFiles.has(file)) continue;
+      events.push(deactivationEvent(name, version, { file, ts: timestamp(clock.nowMs()), replaces: undefined }));
+      info(`rule ${name} is no longer active: ${file} does not hold it`);
+    }
+    if (events.length > 0) await options.log.append(events);
+  };
+
+  const refresh = (): Promise<void> => {
+    cancel?.();
+    working = working
+      .then(look)
+      .catch((thrown: unknown) => {
+        warn(`Rule files could not be looked at: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+      })
+      .then(() => {
+        if (!stopped) cancel = clock.after(lookAgainMs, () => void refresh());
+      });
+    return working;
+  };
+
+  for (const path of options.paths) {
+    const folder = (await isFolder(path)) ? path : dirname(path);
+    try {
+      const watcher = watch(folder, () => {
+        cancel?.();
+        if (!stopped) cancel = clock.after(settleMs, () => void refresh());
+      });
+      watcher.on("error", () => {
+        watcher.close();
+      });
+      watchers.push(watcher);
+    } catch {
+      warn(`${folder} cannot be watched: it is looked at every ${String(lookAgainMs)} ms`);
+    }
+  }
+  await refresh();
+  return {
+    refresh,
+    stop: async () => {
+      stopped = true;
+      cancel?.();
+      for (const watcher of watchers) watcher.close();
+      await working;
+    },
+  };
+}
+
+/** The rule files at a path: itself, or those in the folder, by name. */
+export async function filesIn(path: string, warn: (message: string) => void): Promise<readonly string[]> {
+  try {
+    if (!(await isFolder(path))) {
+      await stat(path);
+      return [path];
+    }
+    const names = await readdir(path);
+    return names.filter((name) => /\.ya?ml$/.test(name)).sort().map((name) => join(path, name));
+  } catch (thrown) {
+    warn(`${path} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    return [];
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isDirectory() === true;
+}

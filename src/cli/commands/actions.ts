@@ -1,0 +1,217 @@
+import type { Command } from "commander";
+import type { Json, JsonObject } from "../../base/json.ts";
+import { isJsonObject } from "../../base/json.ts";
+import type { ActionView, Client, RecordView } from "../../client/client.ts";
+import { clientOf, terminalOf, valueOrFile } from "../context.ts";
+import { Exit, exitCodes, spellMs, statusColour, table, text, type Terminal } from "../terminal.ts";
+
+type RequestFlags = {
+  readonly arg: readonly string[];
+  readonly args?: string;
+  readonly entity?: string;
+  readonly key?: string;
+  readonly ttl?: string;
+  readonly priority?: string;
+  readonly wait?: string;
+  readonly tenant?: string;
+};
+
+export function actionCommands(program: Command): void {
+  program
+    .command("request <command>")
+    .description("ask for an action")
+    .option("--arg <name=value>", "one argument; the value is JSON, or else text", collect, [])
+    .option("--args <json>", "all arguments as a JSON object; @file or - reads them")
+    .option("--entity <id>", "what it is about, as in service:web")
+    .option("--key <key>", "idempotency key: asking twice with one key is one action")
+    .option("--ttl <seconds>", "give up where it is not started by then")
+    .option("--priority <priority>", "critical, high, normal or low")
+    .option("--tenant <tenant>")
+    .option("--wait <seconds>", "wait for the outcome")
+    .action(request);
+  program
+    .command("actions")
+    .description("list actions, newest first")
+    .option("--status <statuses>", "comma-separated")
+    .option("--for <command>", "of this command")
+    .option("--entity <id>")
+    .option("--correlation <id>")
+    .option("--limit <n>", "how many", "20")
+    .option("--cursor <cursor>", "the next page")
+    .action(list);
+  program.command("action <id>").description("the timeline of one action, with its cause").action(show);
+  program
+    .command("cancel <id>")
+    .description("cancel an action")
+    .option("--reason <text>")
+    .action(async (id: string, options: { reason?: string }, command: Command) => {
+      const body = options.reason === undefined ? {} : { reason: options.reason };
+      const action = await clientOf(command).cancel(id, body);
+      terminalOf(command).result(action, () => `${action.action_id} ${action.status}: cancel was asked for`);
+    });
+  program
+    .command("commands")
+    .description("the commands that the node executes")
+    .action(async (_: unknown, command: Command) => {
+      const answer = await clientOf(command).get("/v1/commands");
+      const rows = (answer["commands"] as readonly JsonObject[]).map((one) => [text(one["command"]), text(one["description"])]);
+      terminalOf(command).result(answer, () => table(["command", "what it does"], rows));
+    });
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+async function request(name: string, flags: RequestFlags, command: Command): Promise<void> {
+  const terminal = terminalOf(command);
+  const body: JsonObject = {
+    command: name,
+    args: argsOf(flags),
+    ...(flags.entity === undefined ? {} : { entity_id: flags.entity }),
+    ...(flags.ttl === undefined ? {} : { ttl_sec: Number(flags.ttl) }),
+    ...(flags.priority === undefined ? {} : { priority: flags.priority }),
+    ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
+  };
+  const action = await clientOf(command).request(body, {
+    ...(flags.wait === undefined ? {} : { waitSec: Number(flags.wait) }),
+    ...(flags.key === undefined ? {} : { idempotencyKey: flags.key }),
+  });
+  terminal.result(action, () => summary(terminal, action));
+  if (action.status === "failed" || action.status === "cancelled") throw new Exit(exitCodes.failed, "");
+}
+
+function argsOf({ arg, args }: RequestFlags): JsonObject {
+  const whole = args === undefined ? {} : parseJson(valueOrFile(args), "--args");
+  if (!isJsonObject(whole)) throw new Exit(exitCodes.usage, "--args must be a JSON object");
+  const single = arg.map((pair): [string, Json] => {
+    const equals = pair.indexOf("=");
+    if (equals < 1) throw new Exit(exitCodes.usage, `--arg ${pair} must be name=value`);
+    const value = pair.slice(equals + 1);
+    try {
+      return [pair.slice(0, equals), JSON.parse(value) as Json];
+    } catch {
+      return [pair.slice(0, equals), value];
+    }
+  });
+  return { ...whole, ...Object.fromEntries(single) };
+}
+
+function parseJson(source: string, where: string): Json {
+  try {
+    return JSON.parse(source) as Json;
+  } catch (thrown) {
+    throw new Exit(exitCodes.usage, `${where} is not JSON: ${thrown instanceof Error ? thrown.message : ""}`);
+  }
+}
+
+function summary(terminal: Terminal, action: ActionView): string {
+  const lines = [`${action.action_id} ${terminal.paint(statusColour(action.status), action.status)}`];
+  if (action["duplicate"] === true) lines.push("the key was used before: this is that action");
+  if (action["note"] !== undefined) lines.push(text(action["note"]));
+  if (action["deferred"] !== undefined) lines.push(`waits: ${text(action["deferred"])}`);
+  if (action["error"] !== undefined) lines.push(`error: ${text(action["error"])}`);
+  if (action["result"] !== undefined) lines.push(`result: ${text(action["result"])}`);
+  return lines.join("\n");
+}
+
+type ListFlags = {
+  readonly status?: string;
+  readonly for?: string;
+  readonly entity?: string;
+  readonly correlation?: string;
+  readonly limit: string;
+  readonly cursor?: string;
+};
+
+async function list(flags: ListFlags, command: Command): Promise<void> {
+  const terminal = terminalOf(command);
+  const answer = await clientOf(command).actions({
+    limit: flags.limit,
+    ...(flags.status === undefined ? {} : { status: flags.status }),
+    ...(flags.for === undefined ? {} : { command: flags.for }),
+    ...(flags.entity === undefined ? {} : { entity_id: flags.entity }),
+    ...(flags.correlation === undefined ? {} : { correlation_id: flags.correlation }),
+    ...(flags.cursor === undefined ? {} : { cursor: flags.cursor }),
+  });
+  terminal.result(answer, () =>
+    table(
+      ["requested", "action", "status", "command", "entity", "attempt", "error"],
+      answer.actions.map((action) => [
+        text(action["requested_at"]),
+        action.action_id,
+        action.status,
+        text(action["command"]),
+        text(action["entity_id"]),
+        text(action["attempt"]),
+        text(action["error_kind"]),
+      ]),
+    ),
+  );
+  if (answer["next_cursor"] !== undefined) terminal.say(`more: --cursor ${text(answer["next_cursor"])}`);
+}
+
+async function show(id: string, _: unknown, command: Command): Promise<void> {
+  const terminal = terminalOf(command);
+  const client = clientOf(command);
+  const action = await client.action(id);
+  const events = await client.actionEvents(id);
+  const cause = await causeOf(client, events[0]);
+  terminal.result({ action, cause, events }, () => timeline(terminal, action, [...cause, ...events]));
+}
+
+/** The observation that led to the action, and the rule that decided on it. */
+async function causeOf(client: Client, first: RecordView | undefined): Promise<readonly RecordView[]> {
+  const trigger = first?.event["causation_id"];
+  if (typeof trigger !== "string" || first === undefined) return [];
+  const observed = await client.event(trigger).catch(() => undefined);
+  if (observed === undefined) return [];
+  const from = String(observed.offset);
+  const near = await client.get(`/v1/events?from=${from}&limit=50&topic=decisions`);
+  const decided = (near["records"] as unknown as readonly RecordView[]).find(
+    ({ event }) => isJsonObject(event["attrs"]) && event["attrs"]["action_id"] === first.event["action_id"],
+  );
+  return decided === undefined ? [observed] : [observed, decided];
+}
+
+function timeline(terminal: Terminal, action: ActionView, records: readonly RecordView[]): string {
+  const head = `${action.action_id}  ${text(action["command"])}  ${text(action["entity_id"])}  ${terminal.paint(statusColour(action.status), action.status)}`;
+  let lastMs: number | undefined;
+  const lines = records.map(({ event, offset }) => {
+    const atMs = Date.parse(event.ts);
+    const gap = lastMs === undefined ? "" : `+${spellMs(Math.max(0, atMs - lastMs))}`;
+    lastMs = atMs;
+    const attempt = event["attempt"] === undefined ? "" : `#${text(event["attempt"])}`;
+    const time = terminal.paint("grey", `${String(offset).padStart(7)} ${event.ts.slice(11, 23)} ${gap.padStart(9)}`);
+    return `${time}  ${event.event_type.padEnd(20)} ${attempt.padEnd(3)} ${told(event)}`;
+  });
+  return [head, ...lines].join("\n");
+}
+
+/** What of an event a person wants to read in one line. */
+function told(event: RecordView["event"]): string {
+  const attrs = isJsonObject(event["attrs"]) ? event["attrs"] : {};
+  switch (event.event_type) {
+    case "rule.fired":
+      return `rule ${text(attrs["rule"])} ${text(attrs["version"])} (${text(attrs["mode"])})`;
+    case "action.requested":
+      return `${text(attrs["command"])} ${text(attrs["args"]).slice(0, 120)}`;
+    case "action.accepted":
+    case "action.started":
+      return `worker ${text(attrs["worker_id"])}`;
+    case "action.retrying":
+      return `again in ${spellMs(Number(attrs["delay_ms"]))} after ${errorText(attrs["error"])}`;
+    case "action.failed":
+      return errorText(attrs["error"]);
+    case "action.deferred":
+      return `${text(attrs["reason"])} ${text(attrs["limit_key"])} held by ${text(attrs["holders"])}`;
+    case "action.succeeded":
+      return text(attrs["result"]).slice(0, 160);
+    default:
+      return text(attrs).slice(0, 160);
+  }
+}
+
+function errorText(error: Json | undefined): string {
+  return isJsonObject(error) ? `${text(error["kind"])}: ${text(error["message"])}` : "";
+}

@@ -1,0 +1,59 @@
+import type { Command } from "commander";
+import type { RecordView, StreamFilter } from "../../client/client.ts";
+import { clientOf, terminalOf } from "../context.ts";
+import { text, type Terminal } from "../terminal.ts";
+
+type TailOptions = {
+  readonly topic?: string;
+  readonly type?: string;
+  readonly entity?: string;
+  readonly action?: string;
+  readonly from?: string;
+};
+
+/** `deed tail`: follows the log until it is stopped; a lost connection is taken up again. */
+export function tailCommand(program: Command): void {
+  program
+    .command("tail")
+    .description("follow the log")
+    .option("--topic <topics>", "comma-separated")
+    .option("--type <type>", "event type, * at the end for any rest")
+    .option("--entity <id>")
+    .option("--action <id>")
+    .option("--from <offset>", "begin here instead of now")
+    .action(async (options: TailOptions, command: Command) => {
+      const terminal = terminalOf(command);
+      const controller = new AbortController();
+      process.once("SIGINT", () => {
+        controller.abort();
+      });
+      const filter: StreamFilter = {
+        ...(options.topic === undefined ? {} : { topic: options.topic }),
+        ...(options.type === undefined ? {} : { type: options.type }),
+        ...(options.entity === undefined ? {} : { entity_id: options.entity }),
+        ...(options.action === undefined ? {} : { action_id: options.action }),
+      };
+      const from = options.from === undefined ? {} : { from: Number(options.from) };
+      const stream = clientOf(command).stream(filter, { ...from, signal: controller.signal });
+      for await (const record of stream) terminal.result(record, () => line(terminal, record));
+    });
+}
+
+const colours = [
+  ["action.succeeded", "green"],
+  ["action.failed", "red"],
+  ["action.dead_lettered", "red"],
+  ["probe.down", "red"],
+  ["probe.up", "green"],
+  ["rule.fired", "bold"],
+  ["action.retrying", "yellow"],
+  ["action.deferred", "yellow"],
+] as const;
+
+function line(terminal: Terminal, { offset, event }: RecordView): string {
+  const { ts, event_type: type, entity_id: entity, attrs } = event;
+  const colour = colours.find(([name]) => name === type)?.[1];
+  const shown = colour === undefined ? type.padEnd(22) : terminal.paint(colour, type.padEnd(22));
+  const at = terminal.paint("grey", `${String(offset).padStart(7)} ${ts.slice(11, 23)}`);
+  return `${at} ${shown} ${text(entity).padEnd(24)} ${text(attrs).slice(0, 160)}`;
+}

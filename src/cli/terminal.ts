@@ -1,0 +1,80 @@
+/** What people see: results on stdout, messages on stderr, colour and tables only on a terminal. */
+import type { Json } from "../base/json.ts";
+
+export type Terminal = {
+  /** A result: the value as JSON where `--json` was asked for, else the text. */
+  readonly result: (value: unknown, text: () => string) => void;
+  /** A line for people, on stderr. */
+  readonly say: (message: string) => void;
+  readonly paint: (colour: Colour, text: string) => string;
+  readonly json: boolean;
+};
+
+export type Colour = "red" | "green" | "yellow" | "grey" | "bold";
+
+const codes: { readonly [C in Colour]: number } = { red: 31, green: 32, yellow: 33, grey: 90, bold: 1 };
+
+/** How the program ends. */
+export const exitCodes = {
+  ok: 0,
+  /** What was asked for was done and failed: an action failed, a check found something. */
+  failed: 1,
+  /** The command line, a file or a value is not valid. */
+  usage: 2,
+  /** The node could not be reached. */
+  unreachable: 3,
+} as const;
+
+/** Ends the command with this exit code; `message` goes to stderr. */
+export class Exit extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export function createTerminal(json: boolean): Terminal {
+  const colours = process.stdout.isTTY && !json && process.env["NO_COLOR"] === undefined;
+  return {
+    json,
+    result: (value, text) => {
+      process.stdout.write(`${json ? JSON.stringify(value) : text()}\n`);
+    },
+    say: (message) => {
+      process.stderr.write(`${message}\n`);
+    },
+    paint: (colour, text) => (colours ? `\u001b[${String(codes[colour])}m${text}\u001b[0m` : text),
+  };
+}
+
+/** Columns as wide as their widest cell on a terminal; tabs elsewhere, for `cut` and `awk`. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (!process.stdout.isTTY) return rows.map((row) => row.join("\t")).join("\n");
+  if (rows.length === 0) return "none";
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
+  );
+  const line = (cells: readonly string[]): string =>
+    cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
+  return [line(head), ...rows.map(line)].join("\n");
+}
+
+export function statusColour(status: string): Colour {
+  if (status === "succeeded") return "green";
+  if (status === "failed") return "red";
+  return status === "cancelled" ? "grey" : "yellow";
+}
+
+/** `1.2 s`, `340 ms`, `3 min`: short enough for a column. */
+export function spellMs(ms: number): string {
+  if (ms < 1_000) return `${String(Math.round(ms))} ms`;
+  if (ms < 120_000) return `${(ms / 1_000).toFixed(1)} s`;
+  return `${String(Math.round(ms / 60_000))} min`;
+}
+
+export function text(value: Json | undefined): string {
+  if (value === undefined || value === null) return "";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
