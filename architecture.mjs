@@ -3,18 +3,84 @@
 
 /** @type {Record<string, { is: string, pure?: true, port?: true, mayImport: string[] }>} */
 export const rooms = {
-  base: { is: "Result, brand, assert, canonical JSON, hashing, seeded random; Clock as a type", pure: true, mayImport: [] },
-  event: { is: "envelope, topics, ids, error taxonomy, core event, codecs", pure: true, mayImport: ["base"] },
-  action: { is: "the action lifecycle as a decider: transitions, retry, lease, ttl, limits", pure: true, mayImport: ["base", "event"] },
-  decider: { is: "the decider contract; rules", pure: true, mayImport: ["base", "event", "action"] },
-  log: { is: "the Log port: sqlite (default), memory (tests, simulation)", port: true, mayImport: ["base", "event"] },
-  executor: { is: "the executor port, the worker runtime; http, shell, blobs", port: true, mayImport: ["base", "event", "action"] },
-  source: { is: "what observes: file, probe; mapping to the envelope", port: true, mayImport: ["base", "event"] },
-  kernel: { is: "drives deciders over a log: routing, instances, timers, leases, dispatch", mayImport: ["base", "event", "action", "decider", "log", "executor"] },
-  api: { is: "HTTP, SSE, OpenAPI: appends to the log, reads its views", mayImport: ["base", "event", "action", "log"] },
-  client: { is: "what other programs import: talks to the API", mayImport: ["base", "event", "action"] },
-  app: { is: "configuration and wiring", mayImport: ["base", "event", "action", "decider", "log", "executor", "source", "kernel", "api", "client"] },
-  cli: { is: "the commands people type", mayImport: ["base", "event", "action", "decider", "log", "executor", "source", "kernel", "api", "client", "app"] },
+  base: {
+    is: "Result, brand, assert, canonical JSON, hashing, seeded random; Clock as a type",
+    pure: true,
+    mayImport: [],
+  },
+  event: {
+    is: "envelope, topics, ids, error taxonomy, core event, codecs",
+    pure: true,
+    mayImport: ["base"],
+  },
+  action: {
+    is: "the action lifecycle as a decider: transitions, retry, lease, ttl, limits",
+    pure: true,
+    mayImport: ["base", "event"],
+  },
+  decider: {
+    is: "the decider contract; rules",
+    pure: true,
+    mayImport: ["base", "event", "action"],
+  },
+  log: {
+    is: "the Log port: sqlite (default), memory (tests, simulation)",
+    port: true,
+    mayImport: ["base", "event"],
+  },
+  executor: {
+    is: "the executor port, the worker runtime; http, shell, blobs",
+    port: true,
+    mayImport: ["base", "event", "action"],
+  },
+  source: {
+    is: "what observes: file, probe; mapping to the envelope",
+    port: true,
+    mayImport: ["base", "event"],
+  },
+  kernel: {
+    is: "drives deciders over a log: routing, instances, timers, leases, dispatch",
+    mayImport: ["base", "event", "action", "decider", "log", "executor"],
+  },
+  api: {
+    is: "HTTP, SSE, OpenAPI: appends to the log, reads its views",
+    mayImport: ["base", "event", "action", "log"],
+  },
+  client: {
+    is: "what other programs import: talks to the API",
+    mayImport: ["base", "event", "action"],
+  },
+  app: {
+    is: "configuration and wiring",
+    mayImport: [
+      "base",
+      "event",
+      "action",
+      "decider",
+      "log",
+      "executor",
+      "source",
+      "kernel",
+      "api",
+      "client",
+    ],
+  },
+  cli: {
+    is: "the commands people type",
+    mayImport: [
+      "base",
+      "event",
+      "action",
+      "decider",
+      "log",
+      "executor",
+      "source",
+      "kernel",
+      "api",
+      "client",
+      "app",
+    ],
+  },
 };
 
 /** Each driver is known to exactly one place: npm package or Node module → folders that may name it. */

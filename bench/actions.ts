@@ -40,7 +40,9 @@ const floor: number[] = [];
 const latenciesMs: number[] = [];
 
 for (let round = 0; round < rounds; round += 1) {
-  floor.push(await inFolder((folder) => floorActionsPerSecond(join(folder, "floor.db"), count, inFlightMax)));
+  floor.push(
+    await inFolder((folder) => floorActionsPerSecond(join(folder, "floor.db"), count, inFlightMax)),
+  );
   await inFolder(async (folder) => {
     const node = await openNode(folder);
     await submit(node, Math.min(2_000, count), `warm-${String(round)}`);
@@ -63,7 +65,9 @@ const result: Record<string, number> = {
 };
 if (memoryCount > 0) Object.assign(result, await memoryOver(memoryCount));
 if (values.json) console.log(JSON.stringify(result));
-else for (const [name, figure] of Object.entries(result)) console.log(`${name.padEnd(28)} ${String(figure)}`);
+else
+  for (const [name, figure] of Object.entries(result))
+    console.log(`${name.padEnd(28)} ${String(figure)}`);
 
 /** Keeps 256 requests in flight until `total` have ended. */
 async function submit(node: BenchNode, total: number, run: string): Promise<void> {
@@ -85,7 +89,9 @@ async function one(node: BenchNode, key: string): Promise<void> {
   if (ended?.event.event_type !== "action.succeeded") throw new Error(`${key} did not succeed`);
 }
 
-function request(key: string): NewEvent & { readonly action_id: NonNullable<NewEvent["action_id"]> } {
+function request(
+  key: string,
+): NewEvent & { readonly action_id: NonNullable<NewEvent["action_id"]> } {
   const event = requestEvent({
     attrs: { command: "noop", args: { payload } },
     idempotencyKey: key,
@@ -125,7 +131,9 @@ async function memoryOver(total: number): Promise<Record<string, number>> {
       await submit(node, total / 10, `memory-${String(tenth)}`);
       globalThis.gc?.();
       heapMb.push(Math.round(process.memoryUsage().heapUsed / 1e6));
-      console.error(`${String((tenth + 1) * 10)} %: heap ${String(heapMb.at(-1))} MB, rss ${String(Math.round(process.memoryUsage().rss / 1e6))} MB`);
+      console.error(
+        `${String((tenth + 1) * 10)} %: heap ${String(heapMb.at(-1))} MB, rss ${String(Math.round(process.memoryUsage().rss / 1e6))} MB`,
+      );
     }
     const seconds = (performance.now() - startedMs) / 1_000;
     await node.close();

@@ -11,7 +11,9 @@ export function floorActionsPerSecond(path: string, actions: number, group: numb
   const db = openDatabase(path);
   db.exec("PRAGMA journal_mode=WAL");
   db.exec("PRAGMA synchronous=FULL");
-  db.exec("CREATE TABLE events (offset INTEGER PRIMARY KEY, topic INTEGER, ingested_at INTEGER, body TEXT)");
+  db.exec(
+    "CREATE TABLE events (offset INTEGER PRIMARY KEY, topic INTEGER, ingested_at INTEGER, body TEXT)",
+  );
   const insert = db.prepare("INSERT INTO events VALUES (?, ?, ?, ?)");
   const bodies = bodyBytes.map((bytes) => "x".repeat(bytes));
   let offset = 0;

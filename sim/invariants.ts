@@ -17,7 +17,8 @@ type Life = {
   readonly requestedAtMs: number;
   readonly expiresAtMs: number | undefined;
   readonly concurrency: { readonly key: string; readonly limit: number } | undefined;
-  readonly rate: { readonly key: string; readonly limit: number; readonly perMs: number } | undefined;
+  readonly rate:
+    { readonly key: string; readonly limit: number; readonly perMs: number } | undefined;
   phase: "requested" | "accepted" | "started" | "retrying" | "succeeded" | "failed" | "cancelled";
   attempt: number;
   leased: boolean;
@@ -58,7 +59,8 @@ export function judge(records: readonly LogRecord[], rows?: readonly ActionRow[]
   };
 
   for (const record of records) {
-    if (record.offset <= lastOffset) broken("order", `offset ${String(record.offset)} after ${String(lastOffset)}`);
+    if (record.offset <= lastOffset)
+      broken("order", `offset ${String(record.offset)} after ${String(lastOffset)}`);
     lastOffset = record.offset;
     const { event } = record;
     judgeKey(record, keys, broken);
@@ -93,7 +95,8 @@ function judgeKey(record: LogRecord, keys: Map<string, string>, broken: Broken):
   const { idempotency_key: key, event_id: id, tags } = record.event;
   if (key === undefined) return;
   const scoped = `${String(tags["tenant"] ?? "default")}\n${key}`;
-  if (keys.has(scoped)) broken("I3", `key ${key} is on the log twice: ${String(keys.get(scoped))} and ${id}`);
+  if (keys.has(scoped))
+    broken("I3", `key ${key} is on the log twice: ${String(keys.get(scoped))} and ${id}`);
   keys.set(scoped, id);
 }
 
@@ -105,7 +108,8 @@ function born(record: LogRecord): Life {
     rate?: { key: string; limit: number; per_sec: number };
   };
   const requestedAtMs = Date.parse(event.ts);
-  const expiresAtMs = attrs.ttl_sec === undefined ? undefined : requestedAtMs + attrs.ttl_sec * 1_000;
+  const expiresAtMs =
+    attrs.ttl_sec === undefined ? undefined : requestedAtMs + attrs.ttl_sec * 1_000;
   return {
     id: String(event.action_id),
     tenant: String(event.tags["tenant"] ?? "default"),
@@ -144,7 +148,10 @@ function live(life: Life, record: LogRecord, broken: Broken): void {
   }
   if (type === "action.started") judgeStart(life, record, broken);
   if (type === "action.succeeded" && (event.attempt ?? 1) !== life.attempt) {
-    broken("I4", `${life.id} took the result of attempt ${String(event.attempt)} in attempt ${String(life.attempt)}`);
+    broken(
+      "I4",
+      `${life.id} took the result of attempt ${String(event.attempt)} in attempt ${String(life.attempt)}`,
+    );
   }
   if (type === "action.retrying") {
     const attempt = event.attempt ?? 0;
@@ -159,11 +166,21 @@ function live(life: Life, record: LogRecord, broken: Broken): void {
 
 function judgeStart(life: Life, record: LogRecord, broken: Broken): void {
   if (life.cancelRequested) broken("I4", `${life.id} was started after its cancel`);
-  if (life.expiresAtMs !== undefined && !life.everStarted && record.ingestedAtMs > life.expiresAtMs) {
-    broken("I4", `${life.id} was started ${String(record.ingestedAtMs - life.expiresAtMs)} ms after its ttl`);
+  if (
+    life.expiresAtMs !== undefined &&
+    !life.everStarted &&
+    record.ingestedAtMs > life.expiresAtMs
+  ) {
+    broken(
+      "I4",
+      `${life.id} was started ${String(record.ingestedAtMs - life.expiresAtMs)} ms after its ttl`,
+    );
   }
   if ((record.event.attempt ?? 1) !== life.attempt) {
-    broken("I4", `${life.id} started attempt ${String(record.event.attempt)}, due was ${String(life.attempt)}`);
+    broken(
+      "I4",
+      `${life.id} started attempt ${String(record.event.attempt)}, due was ${String(life.attempt)}`,
+    );
   }
   life.everStarted = true;
 }
@@ -185,7 +202,10 @@ function judgeLimits(
     if (life.leased) holders.add(life.id);
     else holders.delete(life.id);
     if (life.leased && holders.size > life.concurrency.limit) {
-      world.broken("I9", `${String(holders.size)} hold ${life.concurrency.key}, limit ${String(life.concurrency.limit)}`);
+      world.broken(
+        "I9",
+        `${String(holders.size)} hold ${life.concurrency.key}, limit ${String(life.concurrency.limit)}`,
+      );
     }
   }
   if (life.rate !== undefined && record.event.event_type === "action.started") {
@@ -196,19 +216,30 @@ function judgeLimits(
     recent.push(nowMs);
     world.starts.set(key, recent);
     if (recent.length > limit) {
-      world.broken("I9", `${String(recent.length)} starts of ${life.rate.key} in ${String(perMs)} ms, limit ${String(limit)}`);
+      world.broken(
+        "I9",
+        `${String(recent.length)} starts of ${life.rate.key} in ${String(perMs)} ms, limit ${String(limit)}`,
+      );
     }
   }
 }
 
 /** I10: a view equals what the raw events say. */
-function judgeRows(lives: ReadonlyMap<string, Life>, rows: readonly ActionRow[], broken: Broken): void {
-  if (rows.length !== lives.size) broken("I10", `${String(rows.length)} rows for ${String(lives.size)} actions`);
+function judgeRows(
+  lives: ReadonlyMap<string, Life>,
+  rows: readonly ActionRow[],
+  broken: Broken,
+): void {
+  if (rows.length !== lives.size)
+    broken("I10", `${String(rows.length)} rows for ${String(lives.size)} actions`);
   for (const row of rows) {
     const life = lives.get(row.actionId);
     if (life === undefined) broken("I10", `row of ${row.actionId}, which is not on the log`);
     else if (life.phase !== row.status || life.attempt !== row.attempt) {
-      broken("I10", `${row.actionId}: row says ${row.status}/${String(row.attempt)}, events say ${life.phase}/${String(life.attempt)}`);
+      broken(
+        "I10",
+        `${row.actionId}: row says ${row.status}/${String(row.attempt)}, events say ${life.phase}/${String(life.attempt)}`,
+      );
     }
   }
 }

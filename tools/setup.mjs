@@ -14,7 +14,9 @@ export function setup() {
     console.error(`Deed needs Node 20.19 or newer: this is ${process.versions.node}`);
     process.exit(2);
   }
-  const lock = createHash("sha256").update(readFileSync(`${root}package-lock.json`)).digest("hex");
+  const lock = createHash("sha256")
+    .update(readFileSync(`${root}package-lock.json`))
+    .digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   console.error("Installing what package-lock.json names (npm ci) …");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";

@@ -153,7 +153,11 @@ export function createAdmission(): Admission {
       const window = windows.get(key);
       if (window === undefined || window.opensAtMs > nowMs) continue;
       shut.delete(key);
-      for (let head = peek(window.queue), given = 0; head !== undefined; head = peek(window.queue)) {
+      for (
+        let head = peek(window.queue), given = 0;
+        head !== undefined;
+        head = peek(window.queue)
+      ) {
         given += 1;
         if (given > (head.state.attrs.rate?.limit ?? 1)) {
           shut.add(key);
@@ -174,7 +178,7 @@ export function createAdmission(): Admission {
     for (const command of stirred) {
       const gate = gateOf(commands, command);
       const slots = capacity(command) ?? 0;
-      for (let room = slots - gate.holders.size; room > 0 && admit.length < admitMax; ) {
+      for (let room = slots - gate.holders.size; room > 0 && admit.length < admitMax;) {
         const head = peek(gate.queue);
         if (head === undefined) break;
         gate.queue.pop();
@@ -275,7 +279,8 @@ export function createAdmission(): Admission {
       const holding = holds(after);
       if (held && !holding) release(after);
       if (!held && holding) hold(after);
-      const starts = before !== undefined && before.phase !== "started" && after.phase === "started";
+      const starts =
+        before !== undefined && before.phase !== "started" && after.phase === "started";
       if (starts) countStart(after, atMs);
       const waiter = waiters.get(id);
       if (!eligible(after)) {
@@ -292,7 +297,8 @@ export function createAdmission(): Admission {
     select,
     takeRateChanges: () => {
       const changes: RateWindow[] = [];
-      for (const key of rateChanges) changes.push({ key, startsMs: windows.get(key)?.startsMs ?? [] });
+      for (const key of rateChanges)
+        changes.push({ key, startsMs: windows.get(key)?.startsMs ?? [] });
       rateChanges.clear();
       return changes;
     },

@@ -52,7 +52,9 @@ export function decide(state: ActionState, record: LogRecord): readonly NewEvent
 function onRequest(state: ActionState, record: LogRecord): readonly NewEvent[] {
   if (state.phase !== "requested") return nothing;
   if (state.problem !== undefined) {
-    return [failedEvent(state.identity, moment(state, record), deedError("unprocessable", state.problem))];
+    return [
+      failedEvent(state.identity, moment(state, record), deedError("unprocessable", state.problem)),
+    ];
   }
   const late = state.expiresAtMs !== undefined && state.expiresAtMs <= record.ingestedAtMs;
   return late ? [expired(state, record)] : nothing;

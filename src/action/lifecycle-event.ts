@@ -50,7 +50,8 @@ export type DeferredAttrs = {
   readonly holders_total?: number;
 };
 
-export type DeadLetterReason = "exhausted" | "deadline" | "unprocessable" | "outcome_unknown" | "failed";
+export type DeadLetterReason =
+  "exhausted" | "deadline" | "unprocessable" | "outcome_unknown" | "failed";
 
 /** `attrs` of `action.dead_lettered`. */
 export type DeadLetterAttrs = {

@@ -40,7 +40,8 @@ type Common = {
   readonly attempt: number;
   readonly cancelRequested: boolean;
   /** Why it waits for room, as the log says; gone once it is accepted. */
-  readonly deferred: { readonly reason: DeferReason; readonly limitKey: string | undefined } | undefined;
+  readonly deferred:
+    { readonly reason: DeferReason; readonly limitKey: string | undefined } | undefined;
   /** The first time that a worker took it. */
   readonly acceptedAtMs: number | undefined;
   /** The first time that it was started. */
@@ -82,12 +83,7 @@ export type ActionPhase = ActionState["phase"];
 /** Why a record changed nothing. It is kept on the log, marked with `kind` as its anomaly. */
 export type OutOfOrder = {
   readonly kind:
-    | "terminal"
-    | "superseded"
-    | "out_of_order"
-    | "unknown_action"
-    | "malformed"
-    | "stale_timer";
+    "terminal" | "superseded" | "out_of_order" | "unknown_action" | "malformed" | "stale_timer";
   readonly message: string;
 };
 
@@ -134,7 +130,9 @@ export function evolve(
   if (isTerminal(state)) return settleDeadLetter(state, record);
   switch (record.event.event_type) {
     case "action.accepted":
-      return state.phase === "requested" ? takeLease(state, record, "accepted") : refused(state, record);
+      return state.phase === "requested"
+        ? takeLease(state, record, "accepted")
+        : refused(state, record);
     case "action.started":
       return state.phase === "accepted" || state.phase === "retrying"
         ? takeLease(state, record, "started")
@@ -161,7 +159,10 @@ export function evolve(
 function begin(record: LogRecord): Result<ActionState, OutOfOrder> {
   const { event } = record;
   if (event.event_type !== "action.requested" || event.action_id === undefined) {
-    return outOfOrder("unknown_action", `${event.event_type} of an action that was never requested`);
+    return outOfOrder(
+      "unknown_action",
+      `${event.event_type} of an action that was never requested`,
+    );
   }
   const problem = requestProblem(event.attrs);
   const attrs =
@@ -242,7 +243,8 @@ function retry(state: ActionState, record: LogRecord): Result<ActionState, OutOf
   const { event } = record;
   if (event.attempt !== state.attempt + 1) return superseded(state, record);
   const retryAtMs = timeOf(event.attrs["retry_at"]);
-  if (retryAtMs === undefined) return outOfOrder("malformed", "action.retrying has no readable retry_at");
+  if (retryAtMs === undefined)
+    return outOfOrder("malformed", "action.retrying has no readable retry_at");
   return ok({
     ...common(state),
     ...marks(record),
@@ -290,16 +292,19 @@ function settleDeadLetter(state: ActionState, record: LogRecord): Result<ActionS
   if (state.phase !== "failed" || next === undefined) {
     return outOfOrder("terminal", `${record.event.event_type} after ${state.phase}`);
   }
-  const allowed = next === "pending" ? state.deadLetter === undefined : state.deadLetter === "pending";
-  if (!allowed) return outOfOrder("terminal", `${record.event.event_type} of a settled dead letter`);
+  const allowed =
+    next === "pending" ? state.deadLetter === undefined : state.deadLetter === "pending";
+  if (!allowed)
+    return outOfOrder("terminal", `${record.event.event_type} of a settled dead letter`);
   return ok({ ...state, ...marks(record), deadLetter: next });
 }
 
-const deadLetterOf: { readonly [type: string]: "pending" | "redriven" | "discarded" | undefined } = {
-  "action.dead_lettered": "pending",
-  "action.redriven": "redriven",
-  "action.discarded": "discarded",
-};
+const deadLetterOf: { readonly [type: string]: "pending" | "redriven" | "discarded" | undefined } =
+  {
+    "action.dead_lettered": "pending",
+    "action.redriven": "redriven",
+    "action.discarded": "discarded",
+  };
 
 function ttlDue(state: Common): ActionDue | undefined {
   return state.expiresAtMs === undefined ? undefined : { name: "ttl", dueMs: state.expiresAtMs };
@@ -353,7 +358,10 @@ function refused(state: ActionState, record: LogRecord): Result<never, OutOfOrde
 
 function superseded(state: ActionState, record: LogRecord): Result<never, OutOfOrder> {
   const { event_type: type, attempt } = record.event;
-  return outOfOrder("superseded", `${type} of attempt ${String(attempt)}, current is ${String(state.attempt)}`);
+  return outOfOrder(
+    "superseded",
+    `${type} of attempt ${String(attempt)}, current is ${String(state.attempt)}`,
+  );
 }
 
 function outOfOrder(kind: OutOfOrder["kind"], message: string): Result<never, OutOfOrder> {

@@ -5,7 +5,13 @@
  * rules, compensation and re-drive alike.
  */
 import { isJsonObject, type Json, type JsonObject } from "../base/json.ts";
-import { actionIdOf, defaultTenant, type ActionId, type EventId, type ExecutionId } from "../event/ids.ts";
+import {
+  actionIdOf,
+  defaultTenant,
+  type ActionId,
+  type EventId,
+  type ExecutionId,
+} from "../event/ids.ts";
 import type { EventSource, NewEvent, Tags } from "../event/envelope.ts";
 
 export const priorities = ["critical", "high", "normal", "low"] as const;

@@ -37,7 +37,8 @@ export type AfterFailure =
 export function afterFailure(failed: FailedAttempt): AfterFailure {
   const { attempt, error, policy, expiresAtMs } = failed;
   if (!error.retryable) return { kind: "fail", reason: "failed" };
-  const attemptsMax = policy?.attempts ?? (expiresAtMs === undefined ? retryDefaults.attempts : Infinity);
+  const attemptsMax =
+    policy?.attempts ?? (expiresAtMs === undefined ? retryDefaults.attempts : Infinity);
   if (attempt >= attemptsMax) return { kind: "fail", reason: "exhausted" };
   const delayMs = delayBefore(failed);
   if (expiresAtMs !== undefined && failed.nowMs + delayMs >= expiresAtMs) {

@@ -14,7 +14,12 @@ export const problemSchema = Type.Object(
     kind: Type.String({ description: "A word of the error taxonomy" }),
     instance: Type.Optional(Type.String()),
     problems: Type.Optional(
-      Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }, { additionalProperties: true })),
+      Type.Array(
+        Type.Object(
+          { pointer: Type.String(), message: Type.String() },
+          { additionalProperties: true },
+        ),
+      ),
     ),
   },
   { $id: "Problem", title: "Problem", description: "RFC 9457 problem details" },
@@ -52,7 +57,11 @@ const titles: { readonly [status: number]: string | undefined } = {
 };
 
 /** A problem on its way to the client. */
-export type Problem = { readonly status: number; readonly error: DeedError; readonly headers?: Record<string, string> };
+export type Problem = {
+  readonly status: number;
+  readonly error: DeedError;
+  readonly headers?: Record<string, string>;
+};
 
 /** An error with the HTTP status it goes out with, where that is not the one of its kind. */
 export class HttpFault extends Fault {
@@ -98,12 +107,16 @@ const statusOfLogError: { readonly [C in LogErrorCode]: number } = {
 /** Whatever was thrown while a request was served, as the problem that the client sees. */
 export function problemOf(thrown: unknown): Problem {
   if (thrown instanceof HttpFault) return { status: thrown.status, error: thrown.error };
-  if (thrown instanceof Fault) return { status: statusOfKind[thrown.error.kind], error: thrown.error };
+  if (thrown instanceof Fault)
+    return { status: statusOfKind[thrown.error.kind], error: thrown.error };
   if (thrown instanceof LogError) {
     const status = statusOfLogError[thrown.code];
-    const kind: ErrorKind = status === 413 ? "unprocessable" : thrown.retryable ? "unavailable" : "executor_error";
+    const kind: ErrorKind =
+      status === 413 ? "unprocessable" : thrown.retryable ? "unavailable" : "executor_error";
     const error = { kind, message: thrown.message, retryable: thrown.retryable };
-    return thrown.retryable ? { status, error, headers: { "retry-after": "5" } } : { status, error };
+    return thrown.retryable
+      ? { status, error, headers: { "retry-after": "5" } }
+      : { status, error };
   }
   return frameworkProblem(thrown);
 }
@@ -115,7 +128,8 @@ function frameworkProblem(thrown: unknown): Problem {
   const error = thrown as FrameworkError;
   const status = error instanceof Error ? (error.statusCode ?? 500) : 500;
   if (status >= 500) {
-    const message = "The request failed for a reason that is not the client's: the program's own log says which";
+    const message =
+      "The request failed for a reason that is not the client's: the program's own log says which";
     return { status: 500, error: { kind: "executor_error", message, retryable: false } };
   }
   const kind: ErrorKind = status === 413 || status === 415 ? "unprocessable" : "invalid_args";

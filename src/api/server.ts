@@ -54,7 +54,10 @@ export type ApiOptions = {
   /** Bearer tokens and the tenant of each. Without one it listens on loopback only. */
   readonly tokens?: readonly { readonly token: string; readonly tenant: string }[];
   readonly bodyBytesMax?: number;
-  readonly onError?: (thrown: unknown, request: { readonly method: string; readonly url: string }) => void;
+  readonly onError?: (
+    thrown: unknown,
+    request: { readonly method: string; readonly url: string },
+  ) => void;
 };
 
 /** What routes are given. */
@@ -84,7 +87,10 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     routerOptions: { maxParamLength: 256 },
     forceCloseConnections: true,
   });
-  const tokens = (options.tokens ?? []).map(({ token, tenant }) => ({ digest: digestOf(token), tenant }));
+  const tokens = (options.tokens ?? []).map(({ token, tenant }) => ({
+    digest: digestOf(token),
+    tenant,
+  }));
   const tenants = new WeakMap<FastifyRequest, string>();
   const context: Context = {
     ...options,
@@ -95,16 +101,20 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       }
       return own ?? named ?? defaultTenant;
     },
-    tenantFilter: (request, named) => (tenants.has(request) ? context.tenant(request, named) : named),
+    tenantFilter: (request, named) =>
+      tenants.has(request) ? context.tenant(request, named) : named,
   };
 
-  app.setValidatorCompiler(({ schema, httpPart }) => validatorOf(schema as TSchema, httpPart ?? "body"));
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    validatorOf(schema as TSchema, httpPart ?? "body"),
+  );
   app.setSerializerCompiler(() => JSON.stringify);
   app.addSchema(problemSchema);
   await app.register(swagger, { openapi: description });
   app.setErrorHandler((thrown, request, reply) => {
     const problem = problemOf(thrown);
-    if (problem.status >= 500) options.onError?.(thrown, { method: request.method, url: request.url });
+    if (problem.status >= 500)
+      options.onError?.(thrown, { method: request.method, url: request.url });
     return sendProblem(reply, problem);
   });
   app.setNotFoundHandler((request, reply) => {
@@ -147,7 +157,10 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 }
 
 /** The same schemas check requests and describe them; nothing is converted, nothing is dropped. */
-function validatorOf(schema: TSchema, part: string): (data: unknown) => { value: unknown } | { error: Error } {
+function validatorOf(
+  schema: TSchema,
+  part: string,
+): (data: unknown) => { value: unknown } | { error: Error } {
   const validator = Compile(schema);
   return (sent) => {
     const data: unknown = sent ?? null;
@@ -159,9 +172,14 @@ function validatorOf(schema: TSchema, part: string): (data: unknown) => { value:
 /** A page of another site that resolves its name to loopback still sends its own name as Host. */
 function checkHost(request: FastifyRequest): void {
   const host = request.headers.host ?? "";
-  const name = host.startsWith("[") ? host.slice(0, host.indexOf("]") + 1) : (host.split(":")[0] ?? "");
+  const name = host.startsWith("[")
+    ? host.slice(0, host.indexOf("]") + 1)
+    : (host.split(":")[0] ?? "");
   if (loopback.has(name)) return;
-  throw fault("permission", `Cannot serve Host "${host}": without a token only loopback names are answered`);
+  throw fault(
+    "permission",
+    `Cannot serve Host "${host}": without a token only loopback names are answered`,
+  );
 }
 
 function authenticate(
@@ -174,7 +192,8 @@ function authenticate(
     const match = tokens.find((token) => timingSafeEqual(token.digest, digest));
     if (match !== undefined) return match.tenant;
   }
-  const message = "Cannot serve the request as it carries no valid token: send Authorization: Bearer <token>";
+  const message =
+    "Cannot serve the request as it carries no valid token: send Authorization: Bearer <token>";
   throw new HttpFault(401, deedError("permission", message));
 }
 

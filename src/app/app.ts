@@ -37,7 +37,10 @@ const retainMs = 3_600_000;
 
 /** The program's own log lines go to stderr: people first on a terminal, JSON otherwise. */
 export function createLogger(level: string): Logger {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+  return pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  );
 }
 
 /** @throws {LogError} where the log cannot be opened, {Fault} where it may not listen. */
@@ -155,7 +158,11 @@ function sourceContext(log: Log, clock: Clock, warn: SourceContext["warn"]): Sou
   return {
     append: log.append,
     newest: async (entityId, types) => {
-      const records = await log.readThread({ of: { entity: entityId }, order: "newest", limit: 1_000 });
+      const records = await log.readThread({
+        of: { entity: entityId },
+        order: "newest",
+        limit: 1_000,
+      });
       return records.find(({ event }) => types.includes(event.event_type))?.event;
     },
     clock,
@@ -193,6 +200,9 @@ function defined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K],
 /** Errors in a log line are their message: stacks and causes may hold what was sent. */
 function plain(detail: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(detail).map(([name, value]) => [name, value instanceof Error ? value.message : value]),
+    Object.entries(detail).map(([name, value]) => [
+      name,
+      value instanceof Error ? value.message : value,
+    ]),
   );
 }

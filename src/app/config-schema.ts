@@ -57,7 +57,11 @@ const probeSource = Type.Object(
     ),
     tcp: Type.Optional(
       Type.Object(
-        { host: text, port: Type.Integer({ minimum: 1, maximum: 65_535 }), send: Type.Optional(Type.String()) },
+        {
+          host: text,
+          port: Type.Integer({ minimum: 1, maximum: 65_535 }),
+          send: Type.Optional(Type.String()),
+        },
         strict,
       ),
     ),
@@ -89,7 +93,10 @@ export const configSchema = Type.Object(
           dedup_window: Type.Optional(duration),
           event_bytes_max: Type.Optional(Type.Integer({ minimum: 1_024 })),
           retention: Type.Optional(
-            Type.Object(Object.fromEntries(topics.map((topic) => [topic, Type.Optional(duration)])), strict),
+            Type.Object(
+              Object.fromEntries(topics.map((topic) => [topic, Type.Optional(duration)])),
+              strict,
+            ),
           ),
         },
         strict,

@@ -99,7 +99,8 @@ export function loadConfig(
   const documents = readDocuments(source, path, configSchema);
   if (!documents.ok) return documents;
   const [document] = documents.value;
-  if (document === undefined) return settle({}, file, env, () => ({ file: path, line: 1, column: 1, message: "" }));
+  if (document === undefined)
+    return settle({}, file, env, () => ({ file: path, line: 1, column: 1, message: "" }));
   return settle(document.value, file, env, document.problem);
 }
 
@@ -128,7 +129,9 @@ function settle(
   const names = (config.sources ?? []).map((source) => source.name);
   names.forEach((name, index) => {
     if (names.indexOf(name) !== index) {
-      problems.push(place(["sources", index, "name"], `a second source "${name}": give each its own name`));
+      problems.push(
+        place(["sources", index, "name"], `a second source "${name}": give each its own name`),
+      );
     }
   });
   if (problems.length > 0 || listen === undefined || !token.ok) return err(problems);
@@ -144,7 +147,10 @@ function settle(
     dedupWindowMs: maybeMs(config.log?.dedup_window),
     eventBytesMax: config.log?.event_bytes_max,
     retention: Object.fromEntries(
-      Object.entries(config.log?.retention ?? {}).map(([topic, kept]) => [topic, maybeMs(kept as string)]),
+      Object.entries(config.log?.retention ?? {}).map(([topic, kept]) => [
+        topic,
+        maybeMs(kept as string),
+      ]),
     ),
     leaseMs: maybeMs(config.worker?.lease) ?? 30_000,
     graceMs: maybeMs(config.worker?.grace) ?? 5_000,
@@ -215,7 +221,13 @@ function sourceOf(
 ): Result<SourceConfig, string> {
   if (source.kind === "file") {
     const { name, path, mapping, interval } = source;
-    return ok({ kind: "file", name, path: at(path), intervalMs: maybeMs(interval), mapping: mapping as LineMapping | undefined });
+    return ok({
+      kind: "file",
+      name,
+      path: at(path),
+      intervalMs: maybeMs(interval),
+      mapping: mapping as LineMapping | undefined,
+    });
   }
   const targets = targetsOf(source, at);
   const [target] = targets;

@@ -26,19 +26,54 @@ export function createMetrics(log: Log, stats: () => KernelStats): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const register = [registry];
-  const events = new Counter({ name: "deed_events_total", help: "Events committed", labelNames: ["topic"], registers: register });
+  const events = new Counter({
+    name: "deed_events_total",
+    help: "Events committed",
+    labelNames: ["topic"],
+    registers: register,
+  });
   const ended = new Counter({
     name: "deed_actions_ended_total",
     help: "Actions that ended",
     labelNames: ["command", "outcome"],
     registers: register,
   });
-  const deferred = new Counter({ name: "deed_actions_deferred_total", help: "Deferrals", labelNames: ["reason"], registers: register });
-  const retries = new Counter({ name: "deed_retries_total", help: "Attempts that were retried", labelNames: ["command"], registers: register });
-  const dead = new Counter({ name: "deed_dead_letters_total", help: "Dead letters", labelNames: ["reason"], registers: register });
-  const rules = new Counter({ name: "deed_rules_total", help: "What rules did", labelNames: ["rule", "did"], registers: register });
-  const accept = new Histogram({ name: "deed_time_to_accept_seconds", help: "Request to accepted", buckets: seconds, registers: register });
-  const resolve = new Histogram({ name: "deed_time_to_resolve_seconds", help: "Request to terminal", buckets: seconds, registers: register });
+  const deferred = new Counter({
+    name: "deed_actions_deferred_total",
+    help: "Deferrals",
+    labelNames: ["reason"],
+    registers: register,
+  });
+  const retries = new Counter({
+    name: "deed_retries_total",
+    help: "Attempts that were retried",
+    labelNames: ["command"],
+    registers: register,
+  });
+  const dead = new Counter({
+    name: "deed_dead_letters_total",
+    help: "Dead letters",
+    labelNames: ["reason"],
+    registers: register,
+  });
+  const rules = new Counter({
+    name: "deed_rules_total",
+    help: "What rules did",
+    labelNames: ["rule", "did"],
+    registers: register,
+  });
+  const accept = new Histogram({
+    name: "deed_time_to_accept_seconds",
+    help: "Request to accepted",
+    buckets: seconds,
+    registers: register,
+  });
+  const resolve = new Histogram({
+    name: "deed_time_to_resolve_seconds",
+    help: "Request to terminal",
+    buckets: seconds,
+    registers: register,
+  });
   gauges(register, log, stats);
 
   const requestedMs = new Map<ActionId, number>();
@@ -46,7 +81,8 @@ export function createMetrics(log: Log, stats: () => KernelStats): Metrics {
     events.inc({ topic });
     const { event_type: type, action_id: action, attrs, tags } = event;
     if (tags[anomalyTag] !== undefined) return;
-    if (type.startsWith("rule.")) rules.inc({ rule: String(attrs["rule"] ?? attrs["name"]), did: type.slice("rule.".length) });
+    if (type.startsWith("rule."))
+      rules.inc({ rule: String(attrs["rule"] ?? attrs["name"]), did: type.slice("rule.".length) });
     if (action === undefined) return;
     const command = String(tags["action"]);
     if (type === "action.requested") {
@@ -55,7 +91,8 @@ export function createMetrics(log: Log, stats: () => KernelStats): Metrics {
     else if (type === "action.retrying") retries.inc({ command });
     else if (type === "action.dead_lettered") dead.inc({ reason: String(attrs["reason"]) });
     const startedMs = requestedMs.get(action);
-    const takenSec = startedMs === undefined ? undefined : Math.max(0, Date.parse(event.ts) - startedMs) / 1_000;
+    const takenSec =
+      startedMs === undefined ? undefined : Math.max(0, Date.parse(event.ts) - startedMs) / 1_000;
     if (type === "action.accepted" && takenSec !== undefined) accept.observe(takenSec);
     const outcome = outcomes[type];
     if (outcome === undefined) return;

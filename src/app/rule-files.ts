@@ -64,7 +64,9 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
       return;
     }
     for (const problem of parsed.error) warn(formatProblem(problem));
-    warn(`${file} is not used: ${before === undefined && !isActive(file) ? "it brings no rule" : "the rules it held before stay active"}`);
+    warn(
+      `${file} is not used: ${before === undefined && !isActive(file) ? "it brings no rule" : "the rules it held before stay active"}`,
+    );
     seen.set(file, { text, rules: before?.rules ?? [] });
     if (before === undefined) keptFiles.add(file);
   };
@@ -93,7 +95,13 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
     }
     for (const [name, { version, file }] of active) {
       if (wanted.has(name) || keptFiles.has(file)) continue;
-      events.push(deactivationEvent(name, version, { file, ts: timestamp(clock.nowMs()), replaces: undefined }));
+      events.push(
+        deactivationEvent(name, version, {
+          file,
+          ts: timestamp(clock.nowMs()),
+          replaces: undefined,
+        }),
+      );
       info(`rule ${name} is no longer active: ${file} does not hold it`);
     }
     if (events.length > 0) await options.log.append(events);
@@ -104,7 +112,9 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
     working = working
       .then(look)
       .catch((thrown: unknown) => {
-        warn(`Rule files could not be looked at: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+        warn(
+          `Rule files could not be looked at: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+        );
       })
       .then(() => {
         if (!stopped) cancel = clock.after(lookAgainMs, () => void refresh());
@@ -140,14 +150,20 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
 }
 
 /** The rule files at a path: itself, or those in the folder, by name. */
-export async function filesIn(path: string, warn: (message: string) => void): Promise<readonly string[]> {
+export async function filesIn(
+  path: string,
+  warn: (message: string) => void,
+): Promise<readonly string[]> {
   try {
     if (!(await isFolder(path))) {
       await stat(path);
       return [path];
     }
     const names = await readdir(path);
-    return names.filter((name) => /\.ya?ml$/.test(name)).sort().map((name) => join(path, name));
+    return names
+      .filter((name) => /\.ya?ml$/.test(name))
+      .sort()
+      .map((name) => join(path, name));
   } catch (thrown) {
     warn(`${path} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
     return [];

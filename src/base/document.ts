@@ -23,7 +23,11 @@ export type ReadDocument<T> = {
    * @param path keys and indexes from the root.
    * @param within characters into a scalar's text, e.g. where an expression in it breaks.
    */
-  readonly problem: (path: readonly (string | number)[], message: string, within?: number) => DocumentProblem;
+  readonly problem: (
+    path: readonly (string | number)[],
+    message: string,
+    within?: number,
+  ) => DocumentProblem;
 };
 
 /** `file:line:column: message`, as editors and terminals link it. */
@@ -47,7 +51,8 @@ export function readDocuments<S extends TSchema>(
     return { file, line: Math.max(1, line), column: Math.max(1, col), message };
   };
   for (const document of documents) {
-    for (const error of document.errors) problems.push(at(error.pos[0], `not valid YAML: ${error.message}`));
+    for (const error of document.errors)
+      problems.push(at(error.pos[0], `not valid YAML: ${error.message}`));
     if (document.errors.length > 0 || document.contents === null) continue;
     const value: unknown = document.toJS();
     const problem: ReadDocument<Static<S>>["problem"] = (path, message, within = 0) =>
@@ -97,7 +102,10 @@ function explain(
   const name = path.at(-1);
   const allowed = allowedAt(schema, path);
   const hint = allowed === undefined ? "" : `: one of ${allowed.join(", ")}`;
-  return { path, message: `${name === undefined ? "the document" : `"${String(name)}"`} ${error.message}${hint}` };
+  return {
+    path,
+    message: `${name === undefined ? "the document" : `"${String(name)}"`} ${error.message}${hint}`,
+  };
 }
 
 type LooseSchema = {
@@ -119,14 +127,19 @@ function branches(schema: LooseSchema): readonly LooseSchema[] {
   return schema.anyOf === undefined ? [schema] : schema.anyOf.flatMap(branches);
 }
 
-function propertiesAt(schema: TSchema, path: readonly string[]): { readonly [key: string]: LooseSchema } {
+function propertiesAt(
+  schema: TSchema,
+  path: readonly string[],
+): { readonly [key: string]: LooseSchema } {
   return Object.assign({}, ...schemasAt(schema, path).map((one) => one.properties ?? {})) as {
     readonly [key: string]: LooseSchema;
   };
 }
 
 function allowedAt(schema: TSchema, path: readonly string[]): readonly string[] | undefined {
-  const values = schemasAt(schema, path).flatMap((one) => (one.const === undefined ? [] : [one.const]));
+  const values = schemasAt(schema, path).flatMap((one) =>
+    one.const === undefined ? [] : [one.const],
+  );
   return values.length < 2 ? undefined : values.map(String);
 }
 
@@ -135,7 +148,9 @@ function offsetOf(document: Document, path: readonly (string | number)[]): numbe
   for (let length = path.length; length >= 0; length -= 1) {
     const parent: unknown = document.getIn(path.slice(0, length - 1), true);
     if (length === path.length && isMap(parent)) {
-      const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === path.at(-1));
+      const pair = parent.items.find(
+        (item) => isScalar(item.key) && item.key.value === path.at(-1),
+      );
       const key = pair?.key;
       if (isScalar(key) && key.range && !isScalar(pair?.value)) return key.range[0];
     }

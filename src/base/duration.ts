@@ -14,7 +14,9 @@ export function parseDurationMs(text: string): Result<number, string> {
   const parts = [...trimmed.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)];
   const read = parts.map((part) => part[0]).join("");
   if (parts.length === 0 || read !== trimmed) {
-    return err(`"${text}" is not a duration: write a number and a unit, as in 250ms, 30s, 10m, 1h30m, 7d`);
+    return err(
+      `"${text}" is not a duration: write a number and a unit, as in 250ms, 30s, 10m, 1h30m, 7d`,
+    );
   }
   let totalMs = 0;
   for (const part of parts) totalMs += Number(part[1]) * unitMs[part[2] as Unit];

@@ -20,14 +20,18 @@ export function configOf(command: Command, optional = false): Config {
   const { config: path } = optionsOf(command);
   const config = loadConfig(path, process.env, optional);
   if (config.ok) return config.value;
-  throw new Exit(exitCodes.usage, `the configuration is not valid\n${config.error.map(formatProblem).join("\n")}`);
+  throw new Exit(
+    exitCodes.usage,
+    `the configuration is not valid\n${config.error.map(formatProblem).join("\n")}`,
+  );
 }
 
 /** A client for the node that the options, the environment or the configuration name. */
 export function clientOf(command: Command): Client {
   const named = optionsOf(command).url ?? process.env["DEED_URL"];
   const token = process.env["DEED_TOKEN"];
-  if (named !== undefined) return createClient({ url: named, ...(token === undefined ? {} : { token }) });
+  if (named !== undefined)
+    return createClient({ url: named, ...(token === undefined ? {} : { token }) });
   const config = configOf(command, true);
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   const own = token ?? config.tokens[0]?.token;

@@ -9,10 +9,17 @@ import { LogError } from "../log/log.ts";
 import { openSqliteLog } from "../log/sqlite/sqlite-log.ts";
 
 /** One thing that was looked at. */
-export type ExaminedThing = { readonly ok: boolean; readonly what: string; readonly wayOut?: string };
+export type ExaminedThing = {
+  readonly ok: boolean;
+  readonly what: string;
+  readonly wayOut?: string;
+};
 
 /** Looks at everything that keeps a node from running. Changes nothing but an empty data folder. */
-export async function examine(configPath: string, env: Environment): Promise<readonly ExaminedThing[]> {
+export async function examine(
+  configPath: string,
+  env: Environment,
+): Promise<readonly ExaminedThing[]> {
   const findings: ExaminedThing[] = [nodeVersion()];
   const config = loadConfig(configPath, env);
   if (!config.ok) {
@@ -37,13 +44,19 @@ function dataFolder({ data }: Config): ExaminedThing {
     accessSync(data, constants.W_OK);
     return { ok: true, what: `data folder ${data}` };
   } catch (thrown) {
-    const wayOut = "give the user of the node the right to write there, or set data to another folder";
-    return { ok: false, what: `data folder ${data}: ${thrown instanceof Error ? thrown.message : ""}`, wayOut };
+    const wayOut =
+      "give the user of the node the right to write there, or set data to another folder";
+    return {
+      ok: false,
+      what: `data folder ${data}: ${thrown instanceof Error ? thrown.message : ""}`,
+      wayOut,
+    };
   }
 }
 
 async function logFile({ logPath }: Config): Promise<ExaminedThing> {
-  if (!existsSync(logPath)) return { ok: true, what: `log ${logPath}: will be made at the first start` };
+  if (!existsSync(logPath))
+    return { ok: true, what: `log ${logPath}: will be made at the first start` };
   try {
     const log = await openSqliteLog({
       path: logPath,
@@ -75,7 +88,12 @@ async function port({ host, port: number }: Config): Promise<ExaminedThing> {
     });
   });
   const what = `${host}:${String(number)}`;
-  return { ok: true, what: taken ? `${what}: something listens there (a running node, or choose another listen)` : `${what} is free` };
+  return {
+    ok: true,
+    what: taken
+      ? `${what}: something listens there (a running node, or choose another listen)`
+      : `${what} is free`,
+  };
 }
 
 async function rules(config: Config): Promise<readonly ExaminedThing[]> {
@@ -89,7 +107,11 @@ async function rules(config: Config): Promise<readonly ExaminedThing[]> {
       findings.push(
         parsed.ok
           ? { ok: true, what: `rules ${file}: ${parsed.value.map((rule) => rule.name).join(", ")}` }
-          : { ok: false, what: `rules ${file}`, wayOut: parsed.error.map(formatProblem).join("\n     ") },
+          : {
+              ok: false,
+              what: `rules ${file}`,
+              wayOut: parsed.error.map(formatProblem).join("\n     "),
+            },
       );
     }
   }

@@ -22,7 +22,8 @@ const program = new Command("deed")
   )
   .exitOverride();
 
-for (const add of [startCommand, fileCommands, actionCommands, tailCommand, deadLetterCommands]) add(program);
+for (const add of [startCommand, fileCommands, actionCommands, tailCommand, deadLetterCommands])
+  add(program);
 
 process.stdout.on("error", (thrown: NodeJS.ErrnoException) => {
   if (thrown.code === "EPIPE") process.exit(exitCodes.ok);
@@ -48,5 +49,7 @@ function report(thrown: unknown): number {
     if (thrown.status === 0) return exitCodes.unreachable;
     return thrown.status < 500 ? exitCodes.usage : exitCodes.failed;
   }
-  return thrown instanceof Fault || thrown instanceof LogError ? exitCodes.failed : exitCodes.failed;
+  return thrown instanceof Fault || thrown instanceof LogError
+    ? exitCodes.failed
+    : exitCodes.failed;
 }

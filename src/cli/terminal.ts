@@ -12,7 +12,13 @@ export type Terminal = {
 
 export type Colour = "red" | "green" | "yellow" | "grey" | "bold";
 
-const codes: { readonly [C in Colour]: number } = { red: 31, green: 32, yellow: 33, grey: 90, bold: 1 };
+const codes: { readonly [C in Colour]: number } = {
+  red: 31,
+  green: 32,
+  yellow: 33,
+  grey: 90,
+  bold: 1,
+};
 
 /** How the program ends. */
 export const exitCodes = {
@@ -57,7 +63,10 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
     Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
   );
   const line = (cells: readonly string[]): string =>
-    cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd();
   return [line(head), ...rows.map(line)].join("\n");
 }
 

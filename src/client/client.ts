@@ -25,7 +25,11 @@ export type RecordView = {
   readonly topic: string;
   readonly offset: number;
   readonly ingested_at: string;
-  readonly event: JsonObject & { readonly event_id: string; readonly event_type: string; readonly ts: string };
+  readonly event: JsonObject & {
+    readonly event_id: string;
+    readonly event_type: string;
+    readonly ts: string;
+  };
 };
 
 export type RequestOptions = {
@@ -34,7 +38,9 @@ export type RequestOptions = {
   readonly idempotencyKey?: string;
 };
 
-export type StreamFilter = { readonly [name in "topic" | "type" | "entity_id" | "action_id" | "tenant"]?: string };
+export type StreamFilter = {
+  readonly [name in "topic" | "type" | "entity_id" | "action_id" | "tenant"]?: string;
+};
 
 export class ClientError extends Error {
   override readonly name = "ClientError";
@@ -56,7 +62,9 @@ export type Client = {
   readonly request: (body: JsonObject, options?: RequestOptions) => Promise<ActionView>;
   readonly action: (id: string) => Promise<ActionView>;
   readonly actionEvents: (id: string) => Promise<readonly RecordView[]>;
-  readonly actions: (query?: JsonObject) => Promise<JsonObject & { readonly actions: readonly ActionView[] }>;
+  readonly actions: (
+    query?: JsonObject,
+  ) => Promise<JsonObject & { readonly actions: readonly ActionView[] }>;
   readonly cancel: (id: string, body?: JsonObject) => Promise<ActionView>;
   readonly publish: (events: readonly JsonObject[]) => Promise<JsonObject>;
   readonly event: (id: string) => Promise<RecordView>;
@@ -65,7 +73,9 @@ export type Client = {
     filter: StreamFilter,
     options: { readonly from?: number; readonly signal: AbortSignal },
   ) => AsyncIterable<RecordView>;
-  readonly deadLetters: (query?: JsonObject) => Promise<JsonObject & { readonly dead_letters: readonly ActionView[] }>;
+  readonly deadLetters: (
+    query?: JsonObject,
+  ) => Promise<JsonObject & { readonly dead_letters: readonly ActionView[] }>;
   readonly redrive: (id: string, body?: JsonObject) => Promise<ActionView>;
   readonly discard: (id: string, body: JsonObject) => Promise<ActionView>;
   readonly get: (path: string) => Promise<JsonObject>;
@@ -109,7 +119,8 @@ export function createClient(options: ClientOptions): Client {
           ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
         },
       })) as ActionView,
-    action: async (id) => (await send("GET", `/v1/actions/${encodeURIComponent(id)}`)) as ActionView,
+    action: async (id) =>
+      (await send("GET", `/v1/actions/${encodeURIComponent(id)}`)) as ActionView,
     actionEvents: async (id) => {
       const { records } = await send("GET", `/v1/actions/${encodeURIComponent(id)}/events`);
       return records as unknown as readonly RecordView[];
@@ -119,7 +130,8 @@ export function createClient(options: ClientOptions): Client {
     cancel: async (id, body = {}) =>
       (await send("POST", `/v1/actions/${encodeURIComponent(id)}/cancel`, { body })) as ActionView,
     publish: (events) => send("POST", "/v1/events", { body: { events } }),
-    event: async (id) => (await send("GET", `/v1/events/${encodeURIComponent(id)}`)) as unknown as RecordView,
+    event: async (id) =>
+      (await send("GET", `/v1/events/${encodeURIComponent(id)}`)) as unknown as RecordView,
     stream: (filter, { from, signal }) => follow({ base, authorization, filter, from, signal }),
     deadLetters: async (query = {}) =>
       (await send("GET", `/v1/dlq${search(query)}`)) as JsonObject & { dead_letters: ActionView[] },
@@ -196,7 +208,11 @@ type Sending = {
   readonly bodyTimeout?: number;
 };
 
-async function reach(base: string, path: string, sending: Sending): Promise<Dispatcher.ResponseData> {
+async function reach(
+  base: string,
+  path: string,
+  sending: Sending,
+): Promise<Dispatcher.ResponseData> {
   try {
     return await request(`${base}${path}`, sending);
   } catch (thrown) {
@@ -210,7 +226,8 @@ async function reach(base: string, path: string, sending: Sending): Promise<Disp
 }
 
 function problem(status: number, value: Json): ClientError {
-  if (!isJsonObject(value)) return new ClientError(status, "executor_error", `HTTP ${String(status)}`);
+  if (!isJsonObject(value))
+    return new ClientError(status, "executor_error", `HTTP ${String(status)}`);
   const { kind, detail, problems } = value;
   return new ClientError(
     status,

@@ -85,11 +85,14 @@ export function toBinaryCloudEvent(event: DeedEvent): {
 export function fromCloudEvent(value: unknown): Result<NewEvent, DeedError> {
   if (!isJsonObject(value)) return refused("it is not a JSON object");
   const { specversion, id, source, type, time } = value;
-  if (specversion !== "1.0") return refused(`specversion must be "1.0": got ${JSON.stringify(specversion)}`);
+  if (specversion !== "1.0")
+    return refused(`specversion must be "1.0": got ${JSON.stringify(specversion)}`);
   for (const [name, member] of Object.entries({ id, source, type })) {
-    if (typeof member !== "string" || member === "") return refused(`${name} must be a text that is not empty`);
+    if (typeof member !== "string" || member === "")
+      return refused(`${name} must be a text that is not empty`);
   }
-  if (typeof time !== "string") return refused("time is required: event time is given by the producer");
+  if (typeof time !== "string")
+    return refused("time is required: event time is given by the producer");
   const unknown = Object.keys(value).find((name) => !/^[a-z0-9]+$/.test(name) && !known.has(name));
   if (unknown !== undefined) return refused(`"${unknown}" is not an attribute name`);
   const tags = readTags(value);

@@ -5,7 +5,13 @@
  * converted on the hot path. Source: contract, "Envelope".
  */
 import type { JsonObject } from "../base/json.ts";
-import { defaultTenant, type ActionId, type EventId, type ExecutionId, type Offset } from "./ids.ts";
+import {
+  defaultTenant,
+  type ActionId,
+  type EventId,
+  type ExecutionId,
+  type Offset,
+} from "./ids.ts";
 import type { Topic } from "./topic.ts";
 
 export type Scalar = string | number | boolean | null;

@@ -13,7 +13,12 @@ import { isReservedEventType } from "./topic.ts";
 
 const name = Type.String({ minLength: 1, maxLength: 512 });
 
-const scalar = Type.Union([Type.String({ maxLength: 1_024 }), Type.Number(), Type.Boolean(), Type.Null()]);
+const scalar = Type.Union([
+  Type.String({ maxLength: 1_024 }),
+  Type.Number(),
+  Type.Boolean(),
+  Type.Null(),
+]);
 
 /** RFC 3339 with a zone; fractions of a second are kept to milliseconds. */
 const timePattern =
@@ -22,12 +27,19 @@ const timePattern =
 const members = {
   ts: Type.String({ pattern: timePattern, description: "Event time, RFC 3339" }),
   event_type: name,
-  entity_id: Type.String({ minLength: 1, maxLength: 512, description: "What it is about, by convention <kind>:<id>" }),
+  entity_id: Type.String({
+    minLength: 1,
+    maxLength: 512,
+    description: "What it is about, by convention <kind>:<id>",
+  }),
   correlation_id: Type.Optional(name),
   causation_id: Type.Optional(Type.String({ pattern: "^\\d{1,20}$" })),
   idempotency_key: name,
   source: Type.Object(
-    { system: name, ns: Type.Record(Type.String({ maxLength: 128 }), Type.String({ maxLength: 1_024 })) },
+    {
+      system: name,
+      ns: Type.Record(Type.String({ maxLength: 128 }), Type.String({ maxLength: 1_024 })),
+    },
     { additionalProperties: false },
   ),
   tags: Type.Record(Type.String({ maxLength: 128 }), scalar, { maxProperties: 64 }),
@@ -75,7 +87,8 @@ const stored = Compile(eventSchema);
 
 /** Checks what a producer sent; times are brought to UTC milliseconds, nothing else is changed. */
 export function parseObservation(value: unknown): Result<NewEvent, DeedError> {
-  if (!observation.Check(value)) return err(schemaError("accept the event", observation.Errors(value)));
+  if (!observation.Check(value))
+    return err(schemaError("accept the event", observation.Errors(value)));
   if (isReservedEventType(value.event_type)) {
     return err(
       deedError(
@@ -88,7 +101,9 @@ export function parseObservation(value: unknown): Result<NewEvent, DeedError> {
   const atMs = Date.parse(value.ts);
   if (Number.isNaN(atMs)) {
     const message = `Cannot accept the event as ts "${value.ts}" is no date of the calendar`;
-    return err(deedError("invalid_args", message, { problems: [{ pointer: "/ts", message: "is no date" }] }));
+    return err(
+      deedError("invalid_args", message, { problems: [{ pointer: "/ts", message: "is no date" }] }),
+    );
   }
   return ok({ ...(value as unknown as NewEvent), ts: new Date(atMs).toISOString() });
 }
@@ -116,17 +131,23 @@ export function schemaError(attempted: string, errors: readonly SchemaProblem[])
   const problems: { pointer: string; message: string }[] = [];
   for (const { instancePath, message, keyword, params } of errors) {
     if (keyword === "boolean") continue;
-    const unknown = "additionalProperties" in params ? (params.additionalProperties as string[]) : undefined;
+    const unknown =
+      "additionalProperties" in params ? (params.additionalProperties as string[]) : undefined;
     if (unknown !== undefined) {
-      for (const one of unknown) problems.push({ pointer: `${instancePath}/${one}`, message: "is not known" });
+      for (const one of unknown)
+        problems.push({ pointer: `${instancePath}/${one}`, message: "is not known" });
     } else problems.push({ pointer: instancePath, message });
     if (problems.length >= problemsMax) break;
   }
   const [first] = problems;
   const where = first === undefined || first.pointer === "" ? "it" : first.pointer;
-  return deedError("invalid_args", `Cannot ${attempted} as ${where} ${first?.message ?? "is not valid"}`, {
-    problems,
-  });
+  return deedError(
+    "invalid_args",
+    `Cannot ${attempted} as ${where} ${first?.message ?? "is not valid"}`,
+    {
+      problems,
+    },
+  );
 }
 
 /** The schemas that are published, by file name. */

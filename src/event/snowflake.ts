@@ -21,7 +21,10 @@ export type Snowflake = {
  * @param lastMs the time of the newest id already on the log, so that a restart never repeats one.
  */
 export function createSnowflake(node: number, lastMs = 0): Snowflake {
-  assert(Number.isInteger(node) && node >= 0 && node < 1024, `Node must be 0 to 1023: got ${String(node)}`);
+  assert(
+    Number.isInteger(node) && node >= 0 && node < 1024,
+    `Node must be 0 to 1023: got ${String(node)}`,
+  );
   const nodeBits = BigInt(node) << 12n;
   let currentMs = lastMs;
   let sequence = lastMs === 0 ? -1 : sequenceMax;

@@ -72,7 +72,8 @@ type Attempt = {
   controller: AbortController | undefined;
   /** Why it was aborted; decides what is reported. */
   ended: "cancelled" | "fenced" | "timeout" | "stopped" | undefined;
-  progress: { readonly percent: number | undefined; readonly message: string | undefined } | undefined;
+  progress:
+    { readonly percent: number | undefined; readonly message: string | undefined } | undefined;
   progressAtMs: number;
 };
 
@@ -103,9 +104,11 @@ export function createWorker(options: WorkerOptions): Worker {
     try {
       const args = checkedArgs(validators, executor, attempt.attrs.args);
       const result = await executor.execute(args, contextOf(attempt));
-      report = attempt.ended === undefined ? [success(attempt, await inlined(result))] : outcome(attempt);
+      report =
+        attempt.ended === undefined ? [success(attempt, await inlined(result))] : outcome(attempt);
     } catch (thrown) {
-      report = attempt.ended === undefined ? [failure(attempt, toDeedError(thrown))] : outcome(attempt);
+      report =
+        attempt.ended === undefined ? [failure(attempt, toDeedError(thrown))] : outcome(attempt);
     }
     if (report.length > 0) await deliver(attempt, report);
     finish(attempt);
@@ -151,13 +154,19 @@ export function createWorker(options: WorkerOptions): Worker {
   });
 
   const deliver = async (attempt: Attempt, report: readonly NewEvent[]): Promise<void> => {
-    for (let waitMs: number = reportRetryMs.first; ; waitMs = Math.min(reportRetryMs.max, waitMs * 2)) {
+    for (
+      let waitMs: number = reportRetryMs.first;
+      ;
+      waitMs = Math.min(reportRetryMs.max, waitMs * 2)
+    ) {
       try {
         await options.report(report);
         return;
       } catch (thrown) {
         if (stopped) return;
-        warn(`The outcome of ${attempt.action} could not be recorded and will be tried again`, { thrown });
+        warn(`The outcome of ${attempt.action} could not be recorded and will be tried again`, {
+          thrown,
+        });
         await new Promise<void>((resolve) => clock.after(waitMs, resolve));
       }
     }
@@ -262,7 +271,8 @@ export function createWorker(options: WorkerOptions): Worker {
       const executor = executors.get(attrs.command);
       if (stopped || action === undefined || executor === undefined) return;
       const nowMs = clock.nowMs();
-      const timeoutMs = attrs.timeout_sec === undefined ? executor.timeoutMs : attrs.timeout_sec * 1_000;
+      const timeoutMs =
+        attrs.timeout_sec === undefined ? executor.timeoutMs : attrs.timeout_sec * 1_000;
       const attempt: Attempt = {
         assignment,
         action,
@@ -301,7 +311,10 @@ function identity({ assignment, action }: Attempt): ActionIdentity {
 
 function timeoutError({ attrs, assignment, deadlineMs }: Attempt): DeedError {
   const at = timestamp(deadlineMs);
-  return deedError("timeout", `${attrs.command} attempt ${String(assignment.attempt)} did not end by ${at}`);
+  return deedError(
+    "timeout",
+    `${attrs.command} attempt ${String(assignment.attempt)} did not end by ${at}`,
+  );
 }
 
 function checkedArgs(

@@ -56,7 +56,12 @@ export type Kernel = {
 };
 
 type Wake =
-  | { readonly kind: "action"; readonly action: ActionId; readonly name: string; readonly dueMs: number }
+  | {
+      readonly kind: "action";
+      readonly action: ActionId;
+      readonly name: string;
+      readonly dueMs: number;
+    }
   | { readonly kind: "decider"; readonly timer: TimerRow }
   | { readonly kind: "nudge" };
 
@@ -128,7 +133,9 @@ export function createKernel(options: KernelOptions): Kernel {
     }
   }
 
-  function armDecider(write: Omit<TimerRow, "dueMs"> & { readonly dueMs: number | undefined }): void {
+  function armDecider(
+    write: Omit<TimerRow, "dueMs"> & { readonly dueMs: number | undefined },
+  ): void {
     const key = `${write.decider}\0${write.instance}\0${write.name}`;
     if (write.dueMs === undefined) alarms.clear(key);
     else {
@@ -175,7 +182,9 @@ export function createKernel(options: KernelOptions): Kernel {
     for (const snapshot of log.snapshots(rulesRegistry)) {
       const refused = deciders.restore(snapshot.state);
       if (refused !== undefined) {
-        warn(`Rule "${snapshot.instance}" on the log could not be built and is not active`, { refused });
+        warn(`Rule "${snapshot.instance}" on the log could not be built and is not active`, {
+          refused,
+        });
       }
     }
     for (const rate of log.snapshots(ratesRegistry)) actions.restoreRate(rate);
@@ -214,7 +223,11 @@ export function createKernel(options: KernelOptions): Kernel {
   };
 }
 
-function workerEvent(type: "worker.lost" | "worker.started", id: WorkerId, nowMs: number): NewEvent {
+function workerEvent(
+  type: "worker.lost" | "worker.started",
+  id: WorkerId,
+  nowMs: number,
+): NewEvent {
   return {
     ts: timestamp(nowMs),
     event_type: type,

@@ -84,7 +84,8 @@ export function createOutcomes(log: Log): Outcomes {
     size: () => waiters.size,
     close: () => {
       stopListening();
-      for (const waiting of [...waiters.values()]) for (const waiter of [...waiting]) waiter(undefined);
+      for (const waiting of [...waiters.values()])
+        for (const waiter of [...waiting]) waiter(undefined);
     },
   };
 }

@@ -74,7 +74,13 @@ function requestRoute(app: FastifyInstance, context: Context): void {
           prefer: Type.Optional(Type.String()),
         }),
         body: requestBody,
-        response: { 200: actionSchema, 202: actionSchema, 400: problemRef, 409: problemRef, 422: problemRef },
+        response: {
+          200: actionSchema,
+          202: actionSchema,
+          400: problemRef,
+          409: problemRef,
+          422: problemRef,
+        },
       },
     },
     async (request, reply) => {
@@ -124,7 +130,10 @@ async function answer(
     duplicate: said.duplicate,
   };
   const known = context.commands().some((one) => one.command === row?.command);
-  const note = known || said.ended ? {} : { note: `no executor on this node serves ${String(row?.command)}: it waits for one` };
+  const note =
+    known || said.ended
+      ? {}
+      : { note: `no executor on this node serves ${String(row?.command)}: it waits for one` };
   reply.header("location", `/v1/actions/${said.action}`);
   if (said.waited) reply.header("preference-applied", "wait");
   return reply.code(said.ended ? 200 : 202).send({ ...body, ...note });
@@ -132,7 +141,15 @@ async function answer(
 
 function eventOf(request: FastifyRequest<{ Body: RequestBody }>, context: Context): NewEvent {
   const { body, headers } = request;
-  const { entity_id, idempotency_key, correlation_id, priority, tenant: named, tags, ...asked } = body;
+  const {
+    entity_id,
+    idempotency_key,
+    correlation_id,
+    priority,
+    tenant: named,
+    tags,
+    ...asked
+  } = body;
   const header = headers["idempotency-key"];
   const key = (typeof header === "string" ? header : undefined) ?? idempotency_key ?? randomUUID();
   const attrs = { ...asked, args: (asked.args ?? {}) as JsonObject } as RequestAttrs;
@@ -158,12 +175,19 @@ function checkArgs(context: Context, attrs: RequestAttrs): void {
   if (info === undefined) return;
   const validator = Compile(info.argsSchema);
   if (validator.Check(attrs.args)) return;
-  const error = schemaError(`request ${attrs.command} with these args`, validator.Errors(attrs.args));
+  const error = schemaError(
+    `request ${attrs.command} with these args`,
+    validator.Errors(attrs.args),
+  );
   throw new HttpFault(422, error);
 }
 
 /** One key names one request: the same key with another body is a mistake of the client's. */
-async function refuseOtherRequest(context: Context, event: NewEvent, offset: number): Promise<void> {
+async function refuseOtherRequest(
+  context: Context,
+  event: NewEvent,
+  offset: number,
+): Promise<void> {
   const first = await recordAt(context.log, offset);
   if (first === undefined) return;
   const same =
@@ -178,7 +202,8 @@ async function refuseOtherRequest(context: Context, event: NewEvent, offset: num
 /** `Prefer: wait=N` (RFC 7240), in milliseconds. */
 function preferredWaitMs(request: FastifyRequest): number | undefined {
   const { prefer } = request.headers;
-  const seconds = typeof prefer === "string" ? /(?:^|[,;\s])wait=(\d{1,6})/.exec(prefer)?.[1] : undefined;
+  const seconds =
+    typeof prefer === "string" ? /(?:^|[,;\s])wait=(\d{1,6})/.exec(prefer)?.[1] : undefined;
   return seconds === undefined ? undefined : Math.min(Number(seconds), waitSecMax) * 1_000;
 }
 
@@ -214,7 +239,10 @@ function readRoutes(app: FastifyInstance, context: Context): void {
           { additionalProperties: false },
         ),
         response: {
-          200: Type.Object({ actions: Type.Array(actionSchema), next_cursor: Type.Optional(Type.String()) }),
+          200: Type.Object({
+            actions: Type.Array(actionSchema),
+            next_cursor: Type.Optional(Type.String()),
+          }),
           400: problemRef,
         },
       },
@@ -292,12 +320,16 @@ function cancelRoute(app: FastifyInstance, context: Context): void {
     {
       schema: {
         operationId: "cancelAction",
-        description: "Asks for an action to be cancelled. Queued work is cancelled at once and for good.",
+        description:
+          "Asks for an action to be cancelled. Queued work is cancelled at once and for good.",
         tags: ["actions"],
         params: idParams,
         body: Type.Union([
           Type.Null(),
-          Type.Object({ reason: Type.Optional(text), by: Type.Optional(text) }, { additionalProperties: false }),
+          Type.Object(
+            { reason: Type.Optional(text), by: Type.Optional(text) },
+            { additionalProperties: false },
+          ),
         ]),
         response: { 202: actionSchema, 404: problemRef, 409: problemRef },
       },

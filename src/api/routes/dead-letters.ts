@@ -2,7 +2,12 @@ import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { timestamp } from "../../base/clock.ts";
 import type { JsonObject } from "../../base/json.ts";
-import { discardedEvent, identityOf, redrivenEvent, type Moment } from "../../action/lifecycle-event.ts";
+import {
+  discardedEvent,
+  identityOf,
+  redrivenEvent,
+  type Moment,
+} from "../../action/lifecycle-event.ts";
 import { isPriority, requestEvent, type RequestAttrs } from "../../action/request.ts";
 import { fault } from "../../event/error.ts";
 import { tenantOf, type LogRecord } from "../../event/envelope.ts";
@@ -39,14 +44,22 @@ export function deadLetterRoutes(app: FastifyInstance, context: Context): void {
     {
       schema: {
         operationId: "listDeadLetters",
-        description: "Actions that need a person, newest first: why, after how many attempts, with which last error",
+        description:
+          "Actions that need a person, newest first: why, after how many attempts, with which last error",
         tags: ["dead letters"],
         querystring: Type.Object(
-          { limit: Type.Optional(digits), cursor: Type.Optional(Type.String()), tenant: Type.Optional(text) },
+          {
+            limit: Type.Optional(digits),
+            cursor: Type.Optional(Type.String()),
+            tenant: Type.Optional(text),
+          },
           { additionalProperties: false },
         ),
         response: {
-          200: Type.Object({ dead_letters: Type.Array(actionSchema), next_cursor: Type.Optional(Type.String()) }),
+          200: Type.Object({
+            dead_letters: Type.Array(actionSchema),
+            next_cursor: Type.Optional(Type.String()),
+          }),
           400: problemRef,
         },
       },
@@ -78,7 +91,10 @@ export function deadLetterRoutes(app: FastifyInstance, context: Context): void {
         description: "Asks for the dead action again, as a new action that is linked to it",
         tags: ["dead letters"],
         params: idParams,
-        body: Type.Union([Type.Null(), Type.Object({ by: Type.Optional(text) }, { additionalProperties: false })]),
+        body: Type.Union([
+          Type.Null(),
+          Type.Object({ by: Type.Optional(text) }, { additionalProperties: false }),
+        ]),
         response: { 202: actionSchema, 404: problemRef, 409: problemRef },
       },
     },
@@ -88,10 +104,14 @@ export function deadLetterRoutes(app: FastifyInstance, context: Context): void {
       const actionId = again.action_id;
       if (actionId === undefined) throw fault("executor_error", "A request without an action id");
       const by = request.body?.by;
-      const settled = redrivenEvent(identityOf(letter.request.event, letter.row.actionId), moment(letter), {
-        new_action_id: actionId,
-        ...(by === undefined ? {} : { by }),
-      });
+      const settled = redrivenEvent(
+        identityOf(letter.request.event, letter.row.actionId),
+        moment(letter),
+        {
+          new_action_id: actionId,
+          ...(by === undefined ? {} : { by }),
+        },
+      );
       await log.append([settled, again]);
       const row = await log.getAction(actionId);
       reply.header("location", `/v1/actions/${actionId}`);

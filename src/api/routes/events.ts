@@ -56,7 +56,11 @@ export function eventRoutes(app: FastifyInstance, context: Context): void {
       const events = parseAll(request).map((event) => withTenant(event, context, request));
       const receipts = await log.append(events);
       return reply.code(202).send({
-        receipts: receipts.map(({ eventId: id, offset, duplicate }) => ({ event_id: id, offset, duplicate })),
+        receipts: receipts.map(({ eventId: id, offset, duplicate }) => ({
+          event_id: id,
+          offset,
+          duplicate,
+        })),
       });
     },
   );
@@ -66,7 +70,8 @@ export function eventRoutes(app: FastifyInstance, context: Context): void {
     {
       schema: {
         operationId: "listEvents",
-        description: "Reads records in offset order, of all topics, of some, or of one entity or execution",
+        description:
+          "Reads records in offset order, of all topics, of some, or of one entity or execution",
         tags: ["events"],
         querystring: Type.Object(
           {
@@ -81,7 +86,10 @@ export function eventRoutes(app: FastifyInstance, context: Context): void {
           { additionalProperties: false },
         ),
         response: {
-          200: Type.Object({ records: Type.Array(recordSchema), next_cursor: Type.Optional(Type.String()) }),
+          200: Type.Object({
+            records: Type.Array(recordSchema),
+            next_cursor: Type.Optional(Type.String()),
+          }),
           400: problemRef,
         },
       },
@@ -123,7 +131,8 @@ export function eventRoutes(app: FastifyInstance, context: Context): void {
       const record = await log.findEvent(eventId(request.params.id));
       const tenant = context.tenantFilter(request);
       const seen = tenant === undefined || (record?.event.tags["tenant"] ?? "default") === tenant;
-      if (record === undefined || !seen) throw fault("not_found", `There is no event ${request.params.id}`);
+      if (record === undefined || !seen)
+        throw fault("not_found", `There is no event ${request.params.id}`);
       return recordView(record);
     },
   );
@@ -156,7 +165,10 @@ function each(
   parse: (value: unknown) => Result<NewEvent, DeedError>,
 ): readonly NewEvent[] {
   if (values.length === 0 || values.length > batchMax) {
-    throw fault("invalid_args", `A batch holds 1 to ${String(batchMax)} events: this one ${String(values.length)}`);
+    throw fault(
+      "invalid_args",
+      `A batch holds 1 to ${String(batchMax)} events: this one ${String(values.length)}`,
+    );
   }
   return values.map((value, index) => take(parse(value), index));
 }
@@ -167,7 +179,9 @@ function take(parsed: Result<NewEvent, DeedError>, index: number | undefined): N
   const { error } = parsed;
   const problems = error.detail?.["problems"];
   const placed = (Array.isArray(problems) ? problems : []).map((problem) =>
-    isJsonObject(problem) ? { ...problem, pointer: `/${String(index)}${String(problem["pointer"])}` } : problem,
+    isJsonObject(problem)
+      ? { ...problem, pointer: `/${String(index)}${String(problem["pointer"])}` }
+      : problem,
   );
   const message = `${error.message} (event ${String(index)} of the batch; nothing was stored)`;
   throw new Fault({ ...error, message, detail: { problems: placed } });
@@ -189,6 +203,9 @@ function json(text: unknown): unknown {
   try {
     return JSON.parse(String(text)) as unknown;
   } catch (thrown) {
-    throw fault("invalid_args", `The body is not JSON: ${thrown instanceof Error ? thrown.message : ""}`);
+    throw fault(
+      "invalid_args",
+      `The body is not JSON: ${thrown instanceof Error ? thrown.message : ""}`,
+    );
   }
 }

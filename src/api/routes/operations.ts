@@ -30,9 +30,14 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
     {
       schema: {
         operationId: "listCommands",
-        description: "The commands that executors of this node serve, with the schema of their args",
+        description:
+          "The commands that executors of this node serve, with the schema of their args",
         tags,
-        response: { 200: Type.Object({ commands: Type.Array(Type.Object({}, { additionalProperties: true })) }) },
+        response: {
+          200: Type.Object({
+            commands: Type.Array(Type.Object({}, { additionalProperties: true })),
+          }),
+        },
       },
     },
     () => ({
@@ -48,16 +53,26 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
     {
       schema: {
         operationId: "listRules",
-        description: "The rules that are active, each with its version and the offset from which it decides",
+        description:
+          "The rules that are active, each with its version and the offset from which it decides",
         tags,
-        response: { 200: Type.Object({ rules: Type.Array(Type.Object({}, { additionalProperties: true })) }) },
+        response: {
+          200: Type.Object({ rules: Type.Array(Type.Object({}, { additionalProperties: true })) }),
+        },
       },
     },
     () => ({ rules: context.rules() }),
   );
   app.get(
     "/healthz",
-    { schema: { operationId: "getHealth", description: "The process answers", tags, response: { 200: status } } },
+    {
+      schema: {
+        operationId: "getHealth",
+        description: "The process answers",
+        tags,
+        response: { 200: status },
+      },
+    },
     () => ({ status: "ok" }),
   );
   app.get(
@@ -80,7 +95,9 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
     "/metrics",
     { schema: { operationId: "getMetrics", description: "Prometheus metrics", tags } },
     async (_, reply) =>
-      reply.header("content-type", context.metrics.contentType).send(await context.metrics.render()),
+      reply
+        .header("content-type", context.metrics.contentType)
+        .send(await context.metrics.render()),
   );
   app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
 }

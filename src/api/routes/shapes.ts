@@ -8,7 +8,10 @@ import { parseActionId, type ActionId } from "../../event/ids.ts";
 import { isTopic, type Topic } from "../../event/topic.ts";
 import type { ActionRow, Log } from "../../log/log.ts";
 
-export const problemRef = { description: "Problem", content: { "application/problem+json": { schema: { $ref: "Problem#" } } } };
+export const problemRef = {
+  description: "Problem",
+  content: { "application/problem+json": { schema: { $ref: "Problem#" } } },
+};
 
 export const digits = Type.String({ pattern: "^\\d{1,15}$" });
 
@@ -43,11 +46,18 @@ export const actionSchema = Type.Object(
 
 export function recordView(record: LogRecord): JsonObject {
   const { topic, partition, offset, ingestedAtMs, event } = record;
-  return { topic, partition, offset, ingested_at: timestamp(ingestedAtMs), event: event as unknown as Json };
+  return {
+    topic,
+    partition,
+    offset,
+    ingested_at: timestamp(ingestedAtMs),
+    event: event as unknown as Json,
+  };
 }
 
 export function actionView(row: ActionRow): JsonObject {
-  const at = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : timestamp(ms));
+  const at = (ms: number | undefined): string | undefined =>
+    ms === undefined ? undefined : timestamp(ms);
   return {
     action_id: row.actionId,
     status: row.status,
@@ -91,7 +101,11 @@ export async function recordAt(log: Log, offset: number): Promise<LogRecord | un
 }
 
 /** The action with this id, as far as the caller may see it. @throws {Fault} `invalid_args`, `not_found` */
-export async function findAction(log: Log, text: string, tenant: string | undefined): Promise<ActionRow> {
+export async function findAction(
+  log: Log,
+  text: string,
+  tenant: string | undefined,
+): Promise<ActionRow> {
   const id = parseActionId(text);
   if (id === undefined) {
     throw fault("invalid_args", `"${text}" is not an action id: it is act_ and 32 hex digits`);

@@ -41,7 +41,9 @@ export function streamRoutes(app: FastifyInstance, context: Context): void {
         querystring: Type.Object(
           {
             topic: Type.Optional(Type.String({ description: "Comma-separated" })),
-            type: Type.Optional(Type.String({ description: "Event type; a * at the end stands for any rest" })),
+            type: Type.Optional(
+              Type.String({ description: "Event type; a * at the end stands for any rest" }),
+            ),
             entity_id: Type.Optional(Type.String()),
             action_id: Type.Optional(Type.String()),
             tenant: Type.Optional(Type.String()),
@@ -50,7 +52,10 @@ export function streamRoutes(app: FastifyInstance, context: Context): void {
           { additionalProperties: false },
         ),
         response: {
-          200: { description: "A stream", content: { "text/event-stream": { schema: Type.String() } } },
+          200: {
+            description: "A stream",
+            content: { "text/event-stream": { schema: Type.String() } },
+          },
           400: problemRef,
           429: problemRef,
         },
@@ -112,7 +117,8 @@ function filterOf(query: StreamQuery): (record: LogRecord) => boolean {
   return ({ event }) =>
     (entity === undefined || event.entity_id === entity) &&
     (action === undefined || event.action_id === action) &&
-    (type === undefined || (prefix === undefined ? event.event_type === type : event.event_type.startsWith(prefix)));
+    (type === undefined ||
+      (prefix === undefined ? event.event_type === type : event.event_type.startsWith(prefix)));
 }
 
 function spell(record: LogRecord): string {

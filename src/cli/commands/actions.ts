@@ -39,7 +39,10 @@ export function actionCommands(program: Command): void {
     .option("--limit <n>", "how many", "20")
     .option("--cursor <cursor>", "the next page")
     .action(list);
-  program.command("action <id>").description("the timeline of one action, with its cause").action(show);
+  program
+    .command("action <id>")
+    .description("the timeline of one action, with its cause")
+    .action(show);
   program
     .command("cancel <id>")
     .description("cancel an action")
@@ -47,14 +50,20 @@ export function actionCommands(program: Command): void {
     .action(async (id: string, options: { reason?: string }, command: Command) => {
       const body = options.reason === undefined ? {} : { reason: options.reason };
       const action = await clientOf(command).cancel(id, body);
-      terminalOf(command).result(action, () => `${action.action_id} ${action.status}: cancel was asked for`);
+      terminalOf(command).result(
+        action,
+        () => `${action.action_id} ${action.status}: cancel was asked for`,
+      );
     });
   program
     .command("commands")
     .description("the commands that the node executes")
     .action(async (_: unknown, command: Command) => {
       const answer = await clientOf(command).get("/v1/commands");
-      const rows = (answer["commands"] as readonly JsonObject[]).map((one) => [text(one["command"]), text(one["description"])]);
+      const rows = (answer["commands"] as readonly JsonObject[]).map((one) => [
+        text(one["command"]),
+        text(one["description"]),
+      ]);
       terminalOf(command).result(answer, () => table(["command", "what it does"], rows));
     });
 }
@@ -78,7 +87,8 @@ async function request(name: string, flags: RequestFlags, command: Command): Pro
     ...(flags.key === undefined ? {} : { idempotencyKey: flags.key }),
   });
   terminal.result(action, () => summary(terminal, action));
-  if (action.status === "failed" || action.status === "cancelled") throw new Exit(exitCodes.failed, "");
+  if (action.status === "failed" || action.status === "cancelled")
+    throw new Exit(exitCodes.failed, "");
 }
 
 function argsOf({ arg, args }: RequestFlags): JsonObject {
@@ -101,12 +111,17 @@ function parseJson(source: string, where: string): Json {
   try {
     return JSON.parse(source) as Json;
   } catch (thrown) {
-    throw new Exit(exitCodes.usage, `${where} is not JSON: ${thrown instanceof Error ? thrown.message : ""}`);
+    throw new Exit(
+      exitCodes.usage,
+      `${where} is not JSON: ${thrown instanceof Error ? thrown.message : ""}`,
+    );
   }
 }
 
 function summary(terminal: Terminal, action: ActionView): string {
-  const lines = [`${action.action_id} ${terminal.paint(statusColour(action.status), action.status)}`];
+  const lines = [
+    `${action.action_id} ${terminal.paint(statusColour(action.status), action.status)}`,
+  ];
   if (action["duplicate"] === true) lines.push("the key was used before: this is that action");
   if (action["note"] !== undefined) lines.push(text(action["note"]));
   if (action["deferred"] !== undefined) lines.push(`waits: ${text(action["deferred"])}`);
@@ -148,7 +163,8 @@ async function list(flags: ListFlags, command: Command): Promise<void> {
       ]),
     ),
   );
-  if (answer["next_cursor"] !== undefined) terminal.say(`more: --cursor ${text(answer["next_cursor"])}`);
+  if (answer["next_cursor"] !== undefined)
+    terminal.say(`more: --cursor ${text(answer["next_cursor"])}`);
 }
 
 async function show(id: string, _: unknown, command: Command): Promise<void> {
@@ -157,11 +173,16 @@ async function show(id: string, _: unknown, command: Command): Promise<void> {
   const action = await client.action(id);
   const events = await client.actionEvents(id);
   const cause = await causeOf(client, events[0]);
-  terminal.result({ action, cause, events }, () => timeline(terminal, action, [...cause, ...events]));
+  terminal.result({ action, cause, events }, () =>
+    timeline(terminal, action, [...cause, ...events]),
+  );
 }
 
 /** The observation that led to the action, and the rule that decided on it. */
-async function causeOf(client: Client, first: RecordView | undefined): Promise<readonly RecordView[]> {
+async function causeOf(
+  client: Client,
+  first: RecordView | undefined,
+): Promise<readonly RecordView[]> {
   const trigger = first?.event["causation_id"];
   if (typeof trigger !== "string" || first === undefined) return [];
   const observed = await client.event(trigger).catch(() => undefined);
@@ -169,7 +190,8 @@ async function causeOf(client: Client, first: RecordView | undefined): Promise<r
   const from = String(observed.offset);
   const near = await client.get(`/v1/events?from=${from}&limit=50&topic=decisions`);
   const decided = (near["records"] as unknown as readonly RecordView[]).find(
-    ({ event }) => isJsonObject(event["attrs"]) && event["attrs"]["action_id"] === first.event["action_id"],
+    ({ event }) =>
+      isJsonObject(event["attrs"]) && event["attrs"]["action_id"] === first.event["action_id"],
   );
   return decided === undefined ? [observed] : [observed, decided];
 }
@@ -182,7 +204,10 @@ function timeline(terminal: Terminal, action: ActionView, records: readonly Reco
     const gap = lastMs === undefined ? "" : `+${spellMs(Math.max(0, atMs - lastMs))}`;
     lastMs = atMs;
     const attempt = event["attempt"] === undefined ? "" : `#${text(event["attempt"])}`;
-    const time = terminal.paint("grey", `${String(offset).padStart(7)} ${event.ts.slice(11, 23)} ${gap.padStart(9)}`);
+    const time = terminal.paint(
+      "grey",
+      `${String(offset).padStart(7)} ${event.ts.slice(11, 23)} ${gap.padStart(9)}`,
+    );
     return `${time}  ${event.event_type.padEnd(20)} ${attempt.padEnd(3)} ${told(event)}`;
   });
   return [head, ...lines].join("\n");

@@ -20,7 +20,9 @@ export function deadLetterCommands(program: Command): void {
         text(letter["entity_id"]),
         text(letter["reason"]),
         text(letter["attempts"]),
-        isJsonObject(letter["last_error"]) ? text(letter["last_error"]["message"]).slice(0, 80) : "",
+        isJsonObject(letter["last_error"])
+          ? text(letter["last_error"]["message"]).slice(0, 80)
+          : "",
       ]);
       const head = ["ended", "action", "command", "entity", "reason", "attempts", "last error"];
       terminalOf(command).result(answer, () => table(head, rows));
@@ -31,7 +33,10 @@ export function deadLetterCommands(program: Command): void {
     .option("--by <name>", "who decides", userInfo().username)
     .action(async (id: string, options: { by: string }, command: Command) => {
       const action = await clientOf(command).redrive(id, { by: options.by });
-      terminalOf(command).result(action, () => `${action.action_id} was asked for in place of ${id}`);
+      terminalOf(command).result(
+        action,
+        () => `${action.action_id} was asked for in place of ${id}`,
+      );
     });
   dlq
     .command("discard <id>")
@@ -39,7 +44,10 @@ export function deadLetterCommands(program: Command): void {
     .requiredOption("--reason <text>", "why")
     .option("--by <name>", "who decides", userInfo().username)
     .action(async (id: string, options: { by: string; reason: string }, command: Command) => {
-      const action = await clientOf(command).discard(id, { by: options.by, reason: options.reason });
+      const action = await clientOf(command).discard(id, {
+        by: options.by,
+        reason: options.reason,
+      });
       terminalOf(command).result(action, () => `${action.action_id} was discarded`);
     });
 }

@@ -21,7 +21,10 @@ export function fileCommands(program: Command): void {
       const files = { "deed.yaml": configTemplate, "rules/failed-job.yaml": ruleTemplate };
       for (const name of Object.keys(files)) {
         if (existsSync(join(at, name))) {
-          throw new Exit(exitCodes.usage, `${join(at, name)} is there already: nothing was written`);
+          throw new Exit(
+            exitCodes.usage,
+            `${join(at, name)} is there already: nothing was written`,
+          );
         }
       }
       mkdirSync(join(at, "rules"), { recursive: true });
@@ -55,7 +58,10 @@ export function fileCommands(program: Command): void {
       if (!existsSync(logPath)) throw new Exit(exitCodes.usage, `there is no log at ${logPath}`);
       const target = resolve(path);
       backUpSqliteLog(logPath, target);
-      terminalOf(command).result({ log: logPath, backup: target }, () => `${logPath} was copied to ${target}`);
+      terminalOf(command).result(
+        { log: logPath, backup: target },
+        () => `${logPath} was copied to ${target}`,
+      );
     });
 }
 
@@ -67,19 +73,27 @@ function rulesCommands(program: Command): void {
     .action(async (paths: readonly string[], _: unknown, command: Command) => {
       const terminal = terminalOf(command);
       const missing: string[] = [];
-      const files = (await Promise.all(paths.map((path) => filesIn(path, (message) => missing.push(message))))).flat();
+      const files = (
+        await Promise.all(paths.map((path) => filesIn(path, (message) => missing.push(message))))
+      ).flat();
       if (missing.length > 0) throw new Exit(exitCodes.usage, missing.join("\n"));
       const checked = files.map((file) => {
         const parsed = parseRules(readFileSync(file, "utf8"), file);
         return parsed.ok
-          ? { file, rules: parsed.value.map(({ name, version, mode }) => ({ name, version, mode })), problems: [] }
+          ? {
+              file,
+              rules: parsed.value.map(({ name, version, mode }) => ({ name, version, mode })),
+              problems: [],
+            }
           : { file, rules: [], problems: parsed.error };
       });
       const problems = checked.flatMap((one) => one.problems);
       terminal.result({ files: checked }, () =>
         [
           ...problems.map(formatProblem),
-          ...checked.flatMap((one) => one.rules.map((rule) => `${one.file}: ${rule.name} ${rule.version} (${rule.mode})`)),
+          ...checked.flatMap((one) =>
+            one.rules.map((rule) => `${one.file}: ${rule.name} ${rule.version} (${rule.mode})`),
+          ),
         ].join("\n"),
       );
       if (problems.length > 0) throw new Exit(exitCodes.usage, "");
@@ -92,6 +106,8 @@ function rulesCommands(program: Command): void {
       const rows = (answer["rules"] as readonly JsonObject[]).map((rule) =>
         ["name", "version", "mode", "offset", "file"].map((name) => text(rule[name])),
       );
-      terminalOf(command).result(answer, () => table(["rule", "version", "mode", "since offset", "file"], rows));
+      terminalOf(command).result(answer, () =>
+        table(["rule", "version", "mode", "since offset", "file"], rows),
+      );
     });
 }

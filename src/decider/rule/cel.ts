@@ -15,7 +15,10 @@ export type Evaluated =
   | { readonly kind: "missing"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string };
 
-export type Expression = { readonly source: string; readonly evaluate: (event: DeedEvent) => Evaluated };
+export type Expression = {
+  readonly source: string;
+  readonly evaluate: (event: DeedEvent) => Evaluated;
+};
 
 /** `at`: characters into the expression. */
 export type ExpressionProblem = { readonly message: string; readonly at: number };
@@ -37,8 +40,12 @@ export function compileExpression(source: string): Result<Expression, Expression
         try {
           return { kind: "value", value: fromCel(run({ event: toCelEvent(event) })) };
         } catch (thrown) {
-          const message = thrown instanceof Error ? (thrown.message.split("\n")[0] ?? "") : String(thrown);
-          return { kind: /no such key|unknown variable|not found/i.test(message) ? "missing" : "failed", message };
+          const message =
+            thrown instanceof Error ? (thrown.message.split("\n")[0] ?? "") : String(thrown);
+          return {
+            kind: /no such key|unknown variable|not found/i.test(message) ? "missing" : "failed",
+            message,
+          };
         }
       },
     });

@@ -38,7 +38,8 @@ export type CompiledRequest = {
   readonly priority: Priority | undefined;
   readonly retry: RetryPolicy | undefined;
   readonly concurrency: { readonly key: Template; readonly limit: number } | undefined;
-  readonly rate: { readonly key: Template; readonly limit: number; readonly perSec: number } | undefined;
+  readonly rate:
+    { readonly key: Template; readonly limit: number; readonly perSec: number } | undefined;
   readonly compensate: { readonly command: string; readonly args: Template } | undefined;
 };
 
@@ -66,7 +67,9 @@ export function compileRule(
     const compiled = compileTemplate(value);
     if (compiled.ok) return compiled.value;
     const message = `not a valid CEL expression: ${compiled.error.message}`;
-    problems.push(document.problem([...spot, ...path, ...compiled.error.path], message, compiled.error.at));
+    problems.push(
+      document.problem([...spot, ...path, ...compiled.error.path], message, compiled.error.at),
+    );
     return () => ({ kind: "failed", message });
   };
 

@@ -85,7 +85,11 @@ function keysOf(rule: Rule, record: LogRecord): readonly string[] {
   if (rule.mode === "off" || !rule.matches(event.event_type)) return noKeys;
   if (event.tags[anomalyTag] !== undefined) return noKeys;
   const when = rule.when?.evaluate(event);
-  if (when !== undefined && when.kind !== "failed" && !(when.kind === "value" && when.value === true)) {
+  if (
+    when !== undefined &&
+    when.kind !== "failed" &&
+    !(when.kind === "value" && when.value === true)
+  ) {
     return noKeys;
   }
   const key = rule.per.evaluate(event);
@@ -158,7 +162,8 @@ function requestOf(rule: Rule, record: LogRecord): Result<NewEvent, string> {
   if (!concurrency.ok) return concurrency;
   if (!rate.ok) return rate;
   if (args.kind !== "value") return err(`request.args: ${args.message}`);
-  if (undo !== undefined && undo.kind !== "value") return err(`request.compensate: ${undo.message}`);
+  if (undo !== undefined && undo.kind !== "value")
+    return err(`request.compensate: ${undo.message}`);
   const attrs: RequestAttrs = {
     command: request.command,
     args: isJsonObject(args.value) ? args.value : {},

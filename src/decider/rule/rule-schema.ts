@@ -7,7 +7,10 @@ const duration = Type.String({ pattern: "^(\\d+(\\.\\d+)?(ms|s|m|h|d))+$" });
 const expression = Type.String({ minLength: 1 });
 
 const call = Type.Object(
-  { command: Type.String({ minLength: 1 }), args: Type.Optional(Type.Record(Type.String(), Type.Unknown())) },
+  {
+    command: Type.String({ minLength: 1 }),
+    args: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  },
   strict,
 );
 
@@ -28,10 +31,17 @@ export const ruleSchema = Type.Object(
         on: Type.String({ minLength: 1 }),
         when: Type.Optional(expression),
         per: Type.Optional(expression),
-        throttle: Type.Optional(Type.Object({ count: Type.Integer({ minimum: 1, maximum: 1_000 }), within: duration }, strict)),
+        throttle: Type.Optional(
+          Type.Object(
+            { count: Type.Integer({ minimum: 1, maximum: 1_000 }), within: duration },
+            strict,
+          ),
+        ),
         cool_down: Type.Optional(duration),
         horizon: Type.Optional(duration),
-        mode: Type.Optional(Type.Union([Type.Literal("live"), Type.Literal("shadow"), Type.Literal("off")])),
+        mode: Type.Optional(
+          Type.Union([Type.Literal("live"), Type.Literal("shadow"), Type.Literal("off")]),
+        ),
         request: Type.Object(
           {
             command: Type.String({ pattern: "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$" }),
@@ -41,7 +51,12 @@ export const ruleSchema = Type.Object(
             ttl: Type.Optional(duration),
             timeout: Type.Optional(duration),
             priority: Type.Optional(
-              Type.Union([Type.Literal("critical"), Type.Literal("high"), Type.Literal("normal"), Type.Literal("low")]),
+              Type.Union([
+                Type.Literal("critical"),
+                Type.Literal("high"),
+                Type.Literal("normal"),
+                Type.Literal("low"),
+              ]),
             ),
             retry: Type.Optional(
               Type.Object(
@@ -55,10 +70,20 @@ export const ruleSchema = Type.Object(
               ),
             ),
             concurrency: Type.Optional(
-              Type.Object({ key: Type.String({ minLength: 1 }), limit: Type.Integer({ minimum: 1 }) }, strict),
+              Type.Object(
+                { key: Type.String({ minLength: 1 }), limit: Type.Integer({ minimum: 1 }) },
+                strict,
+              ),
             ),
             rate: Type.Optional(
-              Type.Object({ key: Type.String({ minLength: 1 }), limit: Type.Integer({ minimum: 1 }), per: duration }, strict),
+              Type.Object(
+                {
+                  key: Type.String({ minLength: 1 }),
+                  limit: Type.Integer({ minimum: 1 }),
+                  per: duration,
+                },
+                strict,
+              ),
             ),
             compensate: Type.Optional(call),
           },

@@ -26,10 +26,17 @@ function compileList(items: readonly Json[]): Result<Template, TemplateProblem> 
     if (!compiled.ok) return within(compiled.error, index);
     templates.push(compiled.value);
   }
-  return ok((event) => all(templates.map((template) => template(event)), (values) => values));
+  return ok((event) =>
+    all(
+      templates.map((template) => template(event)),
+      (values) => values,
+    ),
+  );
 }
 
-function compileMembers(members: { readonly [key: string]: Json | undefined }): Result<Template, TemplateProblem> {
+function compileMembers(members: {
+  readonly [key: string]: Json | undefined;
+}): Result<Template, TemplateProblem> {
   const keys: string[] = [];
   const templates: Template[] = [];
   for (const [key, member] of Object.entries(members)) {
@@ -39,8 +46,9 @@ function compileMembers(members: { readonly [key: string]: Json | undefined }): 
     templates.push(compiled.value);
   }
   return ok((event) =>
-    all(templates.map((template) => template(event)), (values) =>
-      Object.fromEntries(keys.map((key, index) => [key, values[index] ?? null])),
+    all(
+      templates.map((template) => template(event)),
+      (values) => Object.fromEntries(keys.map((key, index) => [key, values[index] ?? null])),
     ),
   );
 }
@@ -63,7 +71,12 @@ function compileText(text: string): Result<Template, TemplateProblem> {
   }
   if (parts.length === 0) return ok(literal(text));
   parts.push(literal(text.slice(end)));
-  return ok((event) => all(parts.map((part) => part(event)), (values) => values.map(spell).join("")));
+  return ok((event) =>
+    all(
+      parts.map((part) => part(event)),
+      (values) => values.map(spell).join(""),
+    ),
+  );
 }
 
 function literal(value: Json): Template {

@@ -50,5 +50,8 @@ async function exists(path: string): Promise<boolean> {
 
 function absent(thrown: unknown): undefined {
   if (thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT") return undefined;
-  throw new Fault({ kind: "unavailable", message: "The blob folder cannot be read", retryable: true }, thrown);
+  throw new Fault(
+    { kind: "unavailable", message: "The blob folder cannot be read", retryable: true },
+    thrown,
+  );
 }

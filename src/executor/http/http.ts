@@ -27,7 +27,12 @@ const argsSchema = Type.Object(
     body: Type.Optional(Type.String()),
     /** Status codes that count as success: `200`, or `2xx`. Default `2xx`. */
     expect: Type.Optional(
-      Type.Array(Type.Union([Type.Integer({ minimum: 100, maximum: 599 }), Type.String({ pattern: "^[1-5]xx$" })])),
+      Type.Array(
+        Type.Union([
+          Type.Integer({ minimum: 100, maximum: 599 }),
+          Type.String({ pattern: "^[1-5]xx$" }),
+        ]),
+      ),
     ),
     /** The promise that sending it twice does no more than once, for methods that do not imply it. */
     idempotent: Type.Optional(Type.Boolean()),
@@ -65,7 +70,11 @@ export function createHttp(options: HttpOptions = {}): Executor {
       const call = args as HttpArgs;
       const url = targetOf(call, options.allowHosts);
       const response = await send(call, url, context);
-      const body = await readBody(response, context, options.responseBytesMax ?? responseBytesMaxDefault);
+      const body = await readBody(
+        response,
+        context,
+        options.responseBytesMax ?? responseBytesMaxDefault,
+      );
       if (!expected(call, response.statusCode)) throw refusedBy(url, response, body);
       return { status: response.statusCode, headers: headersOf(response), body };
     },
@@ -77,7 +86,8 @@ function methodOf(args: JsonObject | HttpArgs): string {
 }
 
 function targetOf({ url: text, query }: HttpArgs, allowHosts: readonly string[] | undefined): URL {
-  if (!URL.canParse(text)) throw fault("invalid_args", `Cannot send a request as "${text}" is not a URL`);
+  if (!URL.canParse(text))
+    throw fault("invalid_args", `Cannot send a request as "${text}" is not a URL`);
   const url = new URL(text);
   if (allowHosts !== undefined && !allowHosts.includes(url.hostname)) {
     throw fault(
@@ -85,11 +95,16 @@ function targetOf({ url: text, query }: HttpArgs, allowHosts: readonly string[] 
       `Cannot call ${url.hostname} as it is not in executors.http.allow_hosts of the configuration`,
     );
   }
-  for (const [name, value] of Object.entries(query ?? {})) url.searchParams.append(name, String(value));
+  for (const [name, value] of Object.entries(query ?? {}))
+    url.searchParams.append(name, String(value));
   return url;
 }
 
-async function send(call: HttpArgs, url: URL, context: ExecutionContext): Promise<Dispatcher.ResponseData> {
+async function send(
+  call: HttpArgs,
+  url: URL,
+  context: ExecutionContext,
+): Promise<Dispatcher.ResponseData> {
   const method = methodOf(call) as Dispatcher.HttpMethod;
   const body = call.json === undefined ? (call.body ?? null) : JSON.stringify(call.json);
   try {

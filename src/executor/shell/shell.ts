@@ -54,7 +54,8 @@ const killAfterMsDefault = 3_000;
 export function createShell(options: ShellOptions): Executor {
   return {
     command: "shell.run",
-    description: "Runs one allowed program by argument vector and gives back its exit code and output",
+    description:
+      "Runs one allowed program by argument vector and gives back its exit code and output",
     argsSchema,
     idempotent: (args) => args["idempotent"] === true,
     concurrency: options.concurrency ?? 8,
@@ -69,21 +70,28 @@ export function createShell(options: ShellOptions): Executor {
 }
 
 function allowedFolder(call: ShellArgs, options: ShellOptions): string {
-  const allowed = options.allow.some((words) => words.every((word, index) => call.argv[index] === word));
+  const allowed = options.allow.some((words) =>
+    words.every((word, index) => call.argv[index] === word),
+  );
   if (!allowed) {
     throw fault(
       "permission",
       `Cannot run ${JSON.stringify(call.argv.slice(0, 3))} as executors.shell.allow of the configuration has no entry for it`,
     );
   }
-  const foreign = Object.keys(call.env ?? {}).find((name) => options.envPass?.includes(name) !== true);
+  const foreign = Object.keys(call.env ?? {}).find(
+    (name) => options.envPass?.includes(name) !== true,
+  );
   if (foreign !== undefined) {
     throw fault("permission", `Cannot set ${foreign} as executors.shell.env_pass does not name it`);
   }
   const cwd = resolve(options.cwdRoot, call.cwd ?? ".");
   const root = resolve(options.cwdRoot);
   if (cwd === root || cwd.startsWith(root.endsWith(sep) ? root : root + sep)) return cwd;
-  throw fault("permission", `Cannot run in ${cwd} as it is outside executors.shell.cwd_root (${root})`);
+  throw fault(
+    "permission",
+    `Cannot run in ${cwd} as it is outside executors.shell.cwd_root (${root})`,
+  );
 }
 
 function start(call: ShellArgs, cwd: string, options: ShellOptions): Child {
@@ -139,7 +147,8 @@ async function finish(
   if (exit.code !== null && (call.expect_exit ?? [0]).includes(exit.code)) {
     return { exit_code: exit.code, ...output };
   }
-  const how = exit.code === null ? `by ${String(exit.signal)}` : `with exit code ${String(exit.code)}`;
+  const how =
+    exit.code === null ? `by ${String(exit.signal)}` : `with exit code ${String(exit.code)}`;
   throw new Fault({
     kind: "executor_error",
     message: `${call.argv[0] ?? ""} ended ${how}`,
@@ -201,8 +210,10 @@ function killGroup(child: Child, signal: NodeJS.Signals): void {
 function spawnFault(call: ShellArgs, thrown: Error): Fault {
   const code = "code" in thrown ? thrown.code : undefined;
   const program = call.argv[0] ?? "";
-  if (code === "ENOENT") return fault("not_found", `Cannot run ${program} as there is no such program or folder`);
-  if (code === "EACCES") return fault("permission", `Cannot run ${program} as it is not executable`);
+  if (code === "ENOENT")
+    return fault("not_found", `Cannot run ${program} as there is no such program or folder`);
+  if (code === "EACCES")
+    return fault("permission", `Cannot run ${program} as it is not executable`);
   return new Fault(
     { kind: "unavailable", message: `Cannot run ${program}: ${thrown.message}`, retryable: true },
     thrown,

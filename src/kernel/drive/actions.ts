@@ -53,7 +53,11 @@ export type Actions = {
   /** Who holds attempts, as the log says. */
   readonly workers: () => ReadonlySet<WorkerId>;
   /** The wake-up of an action, as an event. */
-  readonly timerFired: (due: { action: ActionId; name: string; dueMs: number }) => NewEvent | undefined;
+  readonly timerFired: (due: {
+    action: ActionId;
+    name: string;
+    dueMs: number;
+  }) => NewEvent | undefined;
   readonly open: () => number;
   readonly running: () => number;
 };
@@ -80,7 +84,8 @@ export function createActions(options: {
   let wakeAtMs: number | undefined;
   let admission: Admission = createAdmission();
   let running = 0;
-  const capacityOf = (command: string): number | undefined => worker.executors.get(command)?.concurrency;
+  const capacityOf = (command: string): number | undefined =>
+    worker.executors.get(command)?.concurrency;
 
   const put = (next: Held, before: Held | undefined, record: LogRecord): void => {
     const action = next.state.identity.action_id;
@@ -99,7 +104,8 @@ export function createActions(options: {
   const stepOne = (action: ActionId, record: LogRecord, reads: StageReads): StepResult => {
     const { event } = record;
     const before =
-      held.get(action) ?? (event.event_type === "action.requested" ? undefined : recall(action, reads));
+      held.get(action) ??
+      (event.event_type === "action.requested" ? undefined : recall(action, reads));
     const moved = evolve(before?.state, record);
     if (!moved.ok) return { events: [], anomaly: moved.error.kind };
     const state = moved.value;

@@ -24,10 +24,7 @@ const staleMin = 1_024;
 /** A clock's timer may be set this far ahead at most, milliseconds: about 24 days. */
 const delayMsMax = 2_000_000_000;
 
-export function createAlarms<T>(
-  clock: Clock,
-  ring: (due: readonly Alarm<T>[]) => void,
-): Alarms<T> {
+export function createAlarms<T>(clock: Clock, ring: (due: readonly Alarm<T>[]) => void): Alarms<T> {
   const armed = new Map<string, Alarm<T>>();
   let heap = newHeap<T>([]);
   let scheduledMs = Infinity;

@@ -144,7 +144,10 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     return group;
   };
 
-  type Committed = { readonly records: readonly LogRecord[]; readonly receipts: (readonly Receipt[])[] };
+  type Committed = {
+    readonly records: readonly LogRecord[];
+    readonly receipts: (readonly Receipt[])[];
+  };
 
   const commitGroup = (group: readonly Waiting[]): Committed => {
     const draft: Draft = { nowMs: clock.nowMs(), records: [], head };
@@ -192,7 +195,9 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     const pending: LogRecord[] = [first];
     for (let done = 0; done < pending.length; done += 1) {
       if (done > derivedMax) {
-        throw new Error(`One ${first.event.event_type} led to more than ${String(derivedMax)} events`);
+        throw new Error(
+          `One ${first.event.event_type} led to more than ${String(derivedMax)} events`,
+        );
       }
       const record = pending[done];
       if (record === undefined) break;
@@ -237,7 +242,10 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     draft.records[record.offset - head - 1] = { ...record, event: { ...record.event, tags } };
   };
 
-  const serialise = (record: LogRecord): Serialised => ({ record, body: JSON.stringify(record.event) });
+  const serialise = (record: LogRecord): Serialised => ({
+    record,
+    body: JSON.stringify(record.event),
+  });
 
   const failGroup = (group: readonly Waiting[], thrown: unknown): void => {
     const error = toLogError(thrown, group[0]?.events[0]);
@@ -289,7 +297,10 @@ function hashOf(event: NewEvent, key: string): string {
 
 function refuse(events: readonly NewEvent[], eventBytesMax: number): LogError | undefined {
   if (events.length === 0) {
-    return new LogError("invalid", "Cannot append a batch as it must hold >= 1 event: current size is 0");
+    return new LogError(
+      "invalid",
+      "Cannot append a batch as it must hold >= 1 event: current size is 0",
+    );
   }
   for (const event of events) {
     const bytes = roughBytes(event, eventBytesMax);

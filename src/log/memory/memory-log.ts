@@ -28,7 +28,10 @@ export type MemoryDisk = {
   readonly actions: Map<ActionId, ActionRow>;
   readonly threads: Map<ActionId, LogRecord[]>;
   readonly timers: Map<string, TimerRow>;
-  readonly snapshots: Map<string, Snapshot & { readonly decider: string; readonly instance: string }>;
+  readonly snapshots: Map<
+    string,
+    Snapshot & { readonly decider: string; readonly instance: string }
+  >;
 };
 
 export function createMemoryDisk(): MemoryDisk {
@@ -76,7 +79,9 @@ export function createMemoryLog(options: MemoryLogOptions): Log {
     follow: (query) => followByReading(log, query),
     getAction: (id) => Promise.resolve(disk.actions.get(id)),
     listActions: (query) => {
-      const rows = rowsOf(disk).reverse().filter((row) => matches(row, query));
+      const rows = rowsOf(disk)
+        .reverse()
+        .filter((row) => matches(row, query));
       return Promise.resolve(rows.slice(0, query.limit));
     },
     openActions: () => rowsOf(disk).filter((row) => row.terminalOffset === undefined),
@@ -95,12 +100,16 @@ export function createMemoryLog(options: MemoryLogOptions): Log {
       }
       return Promise.resolve(removed);
     },
-    backup: () => Promise.reject(new LogError("invalid", "Cannot back up a log that lives in memory")),
+    backup: () =>
+      Promise.reject(new LogError("invalid", "Cannot back up a log that lives in memory")),
   };
   return log;
 }
 
-function memoryStore(disk: MemoryDisk, beforeCommit: MemoryLogOptions["beforeCommit"]): CommitStore {
+function memoryStore(
+  disk: MemoryDisk,
+  beforeCommit: MemoryLogOptions["beforeCommit"],
+): CommitStore {
   let keys = new Map<string, Offset>();
   let records: readonly LogRecord[] = [];
   let writes: StageWrites | undefined;
@@ -116,7 +125,8 @@ function memoryStore(disk: MemoryDisk, beforeCommit: MemoryLogOptions["beforeCom
       if (holder === undefined) keys.set(hash, offset);
       return holder;
     },
-    eventIdAt: (offset) => present(disk.records.get(offset), `event ${String(offset)}`).event.event_id,
+    eventIdAt: (offset) =>
+      present(disk.records.get(offset), `event ${String(offset)}`).event.event_id,
     write: (serialised, staged) => {
       records = serialised.map(({ record, body }) => ({
         ...record,

@@ -11,7 +11,10 @@ type Driver = { readonly DatabaseSync: new (path: string, options?: object) => D
  * Opens a SQLite database with whichever of the two equal drivers there is: the one built into Node
  * (from 22.13), else the package with the same API and a prebuilt binary.
  */
-export function openDatabase(path: string, options: { readonly readOnly?: boolean } = {}): Database {
+export function openDatabase(
+  path: string,
+  options: { readonly readOnly?: boolean } = {},
+): Database {
   const { DatabaseSync: Open } = driver();
   return new Open(path, options);
 }

@@ -42,15 +42,21 @@ export function createReads(db: Database): SqliteReads {
   const at = db.prepare("SELECT * FROM events WHERE offset = ?");
   const from = db.prepare("SELECT * FROM events WHERE offset >= ? ORDER BY offset LIMIT ?");
   const before = db.prepare("SELECT * FROM events WHERE offset <= ? ORDER BY offset DESC LIMIT 1");
-  const up = db.prepare("SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset LIMIT ?");
+  const up = db.prepare(
+    "SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset LIMIT ?",
+  );
   const down = db.prepare(
     "SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset DESC LIMIT ?",
   );
   const keyOffset = db.prepare("SELECT offset FROM keys WHERE hash = ?");
   const actionAt = db.prepare("SELECT * FROM actions WHERE request_offset = ?");
-  const open = db.prepare("SELECT * FROM actions WHERE terminal_offset IS NULL ORDER BY request_offset");
+  const open = db.prepare(
+    "SELECT * FROM actions WHERE terminal_offset IS NULL ORDER BY request_offset",
+  );
   const timers = db.prepare("SELECT decider, instance, name, due_at FROM timers");
-  const snapshot = db.prepare("SELECT offset, state FROM snapshots WHERE decider = ? AND instance = ?");
+  const snapshot = db.prepare(
+    "SELECT offset, state FROM snapshots WHERE decider = ? AND instance = ?",
+  );
   const snapshots = db.prepare("SELECT instance, offset, state FROM snapshots WHERE decider = ?");
 
   const recordAt = (offset: Offset): LogRecord | undefined => {
@@ -67,8 +73,7 @@ export function createReads(db: Database): SqliteReads {
 
   const action = (id: ActionId): ActionRow | undefined => {
     const key = keyOffset.get(Buffer.from(id.slice("act_".length), "hex")) as
-      | { offset: number }
-      | undefined;
+      { offset: number } | undefined;
     const row = key === undefined ? undefined : (actionAt.get(key.offset) as RawAction | undefined);
     return row === undefined ? undefined : actionOf(row);
   };
@@ -115,9 +120,11 @@ export function createReads(db: Database): SqliteReads {
     const numbers = query.topics?.map((topic) => topics.indexOf(topic));
     const rare = numbers?.every((number) => number >= 4) === true;
     const select = numbers === undefined ? undefined : topicScan(db, numbers, rare);
-    for (let next = query.from; found.length < query.limit; ) {
+    for (let next = query.from; found.length < query.limit;) {
       const limit = query.tenant === undefined ? query.limit - found.length : scanRows;
-      const rows = (select === undefined ? from.all(next, limit) : select.all(next, limit)) as EventRow[];
+      const rows = (
+        select === undefined ? from.all(next, limit) : select.all(next, limit)
+      ) as EventRow[];
       for (const row of rows) {
         const record = recordOf(row);
         if (query.tenant !== undefined && tenantOf(record.event) !== query.tenant) continue;
@@ -171,7 +178,8 @@ export function createReads(db: Database): SqliteReads {
     stage: {
       actionThread: (id) => thread({ of: { action: id }, limit: Number.MAX_SAFE_INTEGER }),
       snapshot: (decider, instance) => {
-        const row = snapshot.get(decider, instance) as { offset: number; state: string } | undefined;
+        const row = snapshot.get(decider, instance) as
+          { offset: number; state: string } | undefined;
         return row === undefined
           ? undefined
           : { offset: row.offset, state: JSON.parse(row.state) as Json };
@@ -262,4 +270,3 @@ function listActions(db: Database, query: ActionListQuery): readonly ActionRow[]
   const sql = `SELECT * FROM actions WHERE ${where.join(" AND ")} ORDER BY request_offset DESC LIMIT ?`;
   return (db.prepare(sql).all(...values, query.limit) as unknown as RawAction[]).map(actionOf);
 }
-

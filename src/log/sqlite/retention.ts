@@ -19,12 +19,15 @@ export function retainEvents(
 ): number {
   const first = "SELECT min(request_offset) AS offset FROM actions WHERE terminal_offset IS NULL";
   const oldestOpen = db.prepare(first).get() as { offset: number | null };
-  const newest = db.prepare("SELECT max(offset) AS offset FROM events").get() as { offset: number | null };
+  const newest = db.prepare("SELECT max(offset) AS offset FROM events").get() as {
+    offset: number | null;
+  };
   const below = Math.min(oldestOpen.offset ?? Number.MAX_SAFE_INTEGER, newest.offset ?? 0);
   let removed = 0;
   for (const [number, topic] of topics.entries()) {
     const keptMs = policy[topic];
-    if (keptMs !== undefined) removed += removeTopic(db, number, { below, beforeMs: limits.nowMs - keptMs });
+    if (keptMs !== undefined)
+      removed += removeTopic(db, number, { below, beforeMs: limits.nowMs - keptMs });
   }
   sweepOrphans(db, limits.nowMs - limits.dedupWindowMs);
   return removed;
@@ -49,11 +52,15 @@ function removeTopic(
 
 /** Actions whose request is gone, keys past the window that point at nothing, buckets that are empty. */
 function sweepOrphans(db: Database, windowStartMs: number): void {
-  const oldest = db.prepare("SELECT min(offset) AS offset FROM events").get() as { offset: number | null };
+  const oldest = db.prepare("SELECT min(offset) AS offset FROM events").get() as {
+    offset: number | null;
+  };
   const windowStart = db
     .prepare("SELECT min(offset) AS offset FROM events WHERE ingested_at >= ?")
     .get(windowStartMs) as { offset: number | null };
-  db.exec("DELETE FROM actions WHERE NOT EXISTS (SELECT 1 FROM events WHERE offset = request_offset)");
+  db.exec(
+    "DELETE FROM actions WHERE NOT EXISTS (SELECT 1 FROM events WHERE offset = request_offset)",
+  );
   db.prepare(
     "DELETE FROM keys WHERE offset < ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.offset = keys.offset)",
   ).run(windowStart.offset ?? Number.MAX_SAFE_INTEGER);

@@ -43,7 +43,10 @@ export function prepareSchema(db: Database, path: string): void {
   if (version === schemaVersion) return;
   const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
   if (tables.n > 0) {
-    throw new LogError("corrupt", `Cannot open ${path} as it is a SQLite file of something else. Give another path`);
+    throw new LogError(
+      "corrupt",
+      `Cannot open ${path} as it is a SQLite file of something else. Give another path`,
+    );
   }
   db.exec("BEGIN IMMEDIATE");
   db.exec(statements);

@@ -74,7 +74,9 @@ function open(options: SqliteLogOptions): Log {
   }
 }
 
-function assemble(options: SqliteLogOptions & { readonly db: Database; readonly lock: Database }): Log {
+function assemble(
+  options: SqliteLogOptions & { readonly db: Database; readonly lock: Database },
+): Log {
   const { db, lock, path, clock } = options;
   const reads = createReads(db);
   const newest = reads.newest();
@@ -140,7 +142,10 @@ export function backUpSqliteLog(path: string, target: string): void {
 
 function backUp(db: Database, target: string): void {
   if (existsSync(target)) {
-    throw new LogError("exists", `Cannot back up to ${target} as it is there already. Give another path`);
+    throw new LogError(
+      "exists",
+      `Cannot back up to ${target} as it is there already. Give another path`,
+    );
   }
   db.prepare("VACUUM INTO ?").run(target);
 }
@@ -163,7 +168,9 @@ function checkIntegrity(db: Database, path: string, bytesMax: number): void {
   const { page_count: pages } = db.prepare("PRAGMA page_count").get() as { page_count: number };
   const { page_size: pageBytes } = db.prepare("PRAGMA page_size").get() as { page_size: number };
   if (pages * pageBytes > bytesMax) return;
-  const { quick_check: found } = db.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
+  const { quick_check: found } = db.prepare("PRAGMA quick_check(1)").get() as {
+    quick_check: string;
+  };
   if (found === "ok") return;
   throw new LogError(
     "corrupt",

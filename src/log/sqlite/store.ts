@@ -42,7 +42,9 @@ export function createStore(db: Database, path: string, reads: SqliteReads): Com
       ended_at = excluded.ended_at, error_kind = excluded.error_kind, dead_letter = excluded.dead_letter`,
   );
   const putTimer = db.prepare("INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?)");
-  const dropTimer = db.prepare("DELETE FROM timers WHERE decider = ? AND instance = ? AND name = ?");
+  const dropTimer = db.prepare(
+    "DELETE FROM timers WHERE decider = ? AND instance = ? AND name = ?",
+  );
   const putSnapshot = db.prepare("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)");
   const dropSnapshot = db.prepare("DELETE FROM snapshots WHERE decider = ? AND instance = ?");
   const begin = db.prepare("BEGIN IMMEDIATE");
@@ -159,6 +161,8 @@ function actionValues(row: ActionRow): Value[] {
     row.startedAtMs ?? null,
     row.endedAtMs ?? null,
     row.errorKind ?? null,
-    row.deadLetter === undefined ? null : present(deadLetterNumbers.get(row.deadLetter), row.deadLetter),
+    row.deadLetter === undefined
+      ? null
+      : present(deadLetterNumbers.get(row.deadLetter), row.deadLetter),
   ];
 }

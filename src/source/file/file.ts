@@ -83,7 +83,12 @@ export function fileSource(options: FileSourceOptions): Source {
 
   /** Takes one chunk; true where there may be more. */
   const readOn = async (at: SourceContext, file: FileHandle): Promise<boolean> => {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(chunkBytes), 0, chunkBytes, position.bytes);
+    const { bytesRead, buffer } = await file.read(
+      Buffer.alloc(chunkBytes),
+      0,
+      chunkBytes,
+      position.bytes,
+    );
     const chunk = buffer.subarray(0, bytesRead);
     const events: NewEvent[] = [];
     let end = 0;
@@ -95,7 +100,14 @@ export function fileSource(options: FileSourceOptions): Source {
       end = newline + 1;
     }
     if (end === 0 && bytesRead === chunkBytes) {
-      events.push(rejection(at, chunk.subarray(0, 1_000), position.bytes, "the line has no end within the limit"));
+      events.push(
+        rejection(
+          at,
+          chunk.subarray(0, 1_000),
+          position.bytes,
+          "the line has no end within the limit",
+        ),
+      );
       end = bytesRead;
     }
     if (end === 0) return false;

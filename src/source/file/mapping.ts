@@ -28,7 +28,9 @@ export function mapLine(
   try {
     line = JSON.parse(text) as Json;
   } catch (thrown) {
-    return err(`the line is not JSON: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    return err(
+      `the line is not JSON: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+    );
   }
   if (!isJsonObject(line)) return err("the line is not a JSON object");
   const { mapping, source, idempotencyKey } = given;

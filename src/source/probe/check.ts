@@ -67,9 +67,13 @@ async function lookAtHttp(
   target: Extract<ProbeTarget, { kind: "http" }>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { statusCode, body } = await request(target.url, { signal, headers: { "user-agent": "deed-probe" } });
+  const { statusCode, body } = await request(target.url, {
+    signal,
+    headers: { "user-agent": "deed-probe" },
+  });
   await body.dump();
-  const good = target.expectStatus === undefined ? statusCode < 400 : statusCode === target.expectStatus;
+  const good =
+    target.expectStatus === undefined ? statusCode < 400 : statusCode === target.expectStatus;
   if (!good) throw new Error(`status ${String(statusCode)}`);
 }
 

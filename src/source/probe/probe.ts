@@ -71,7 +71,9 @@ export function probeSource(options: ProbeOptions): Source {
   const tick = (at: SourceContext): void => {
     looking = look(at)
       .catch((thrown: unknown) => {
-        at.warn(`Probe ${probe.name} could not record what it found and will look again`, { thrown });
+        at.warn(`Probe ${probe.name} could not record what it found and will look again`, {
+          thrown,
+        });
       })
       .then(() => {
         if (controller.signal.aborted) return;
@@ -127,11 +129,7 @@ function healthOf(type: string): Health | undefined {
   return health === "up" || health === "down" || health === "degraded" ? health : undefined;
 }
 
-function judge(
-  state: State,
-  finding: Finding,
-  probe: Settled,
-): Health {
+function judge(state: State, finding: Finding, probe: Settled): Health {
   state.failures = finding.ok ? 0 : state.failures + 1;
   state.successes = finding.ok ? state.successes + 1 : 0;
   const share = degradedShare(state, finding, probe.degraded?.window ?? 0);
