@@ -84,8 +84,9 @@ async function submit(node: BenchNode, total: number, run: string): Promise<void
 
 async function one(node: BenchNode, key: string): Promise<void> {
   const event = request(key);
+  const outcome = node.outcomes.wait(event.action_id, { lookBack: false });
   await node.log.append([event]);
-  const ended = await node.outcomes.wait(event.action_id, {});
+  const ended = await outcome;
   if (ended?.event.event_type !== "action.succeeded") throw new Error(`${key} did not succeed`);
 }
 

@@ -201,15 +201,22 @@ function takeLease(
   if (state.phase === "accepted" && state.workerId !== worker) return superseded(state, record);
   const atMs = timeOf(event.ts) ?? record.ingestedAtMs;
   return ok({
-    ...common(state),
-    ...marks(record),
     phase,
-    workerId: workerId(worker),
-    leaseUntilMs,
-    idempotent: event.attrs["idempotent"] === true,
+    identity: state.identity,
+    attrs: state.attrs,
+    requestedAtMs: state.requestedAtMs,
+    expiresAtMs: state.expiresAtMs,
+    requestOffset: state.requestOffset,
+    lastOffset: record.offset,
+    lastEventId: event.event_id,
+    attempt: state.attempt,
+    cancelRequested: state.cancelRequested,
     deferred: undefined,
     acceptedAtMs: state.acceptedAtMs ?? atMs,
     startedAtMs: phase === "started" ? (state.startedAtMs ?? atMs) : state.startedAtMs,
+    workerId: workerId(worker),
+    leaseUntilMs,
+    idempotent: event.attrs["idempotent"] === true,
   });
 }
 
@@ -259,19 +266,39 @@ function retry(state: ActionState, record: LogRecord): Result<ActionState, OutOf
 function end(state: ActionState, record: LogRecord): Result<ActionState, OutOfOrder> {
   const { event } = record;
   if (event.attempt !== state.attempt) return superseded(state, record);
-  const ended = {
-    ...common(state),
-    ...marks(record),
-    endedAtMs: timeOf(event.ts) ?? record.ingestedAtMs,
+  if (event.event_type === "action.succeeded") {
+    return state.phase === "requested"
+      ? refused(state, record)
+      : ok(ended(state, record, "succeeded"));
+  }
+  if (event.event_type === "action.cancelled") return ok(ended(state, record, "cancelled"));
+  const error = errorOf(event.attrs);
+  const failed = ended(state, record, "failed");
+  return ok({ ...failed, error, errorKind: error.kind, deadLetter: undefined });
+}
+
+function ended<P extends string>(
+  state: Common,
+  record: LogRecord,
+  phase: P,
+): Common & Ended & { readonly phase: P } {
+  return {
+    phase,
+    identity: state.identity,
+    attrs: state.attrs,
+    requestedAtMs: state.requestedAtMs,
+    expiresAtMs: state.expiresAtMs,
+    requestOffset: state.requestOffset,
+    lastOffset: record.offset,
+    lastEventId: record.event.event_id,
+    attempt: state.attempt,
+    cancelRequested: state.cancelRequested,
+    deferred: state.deferred,
+    acceptedAtMs: state.acceptedAtMs,
+    startedAtMs: state.startedAtMs,
+    endedAtMs: timeOf(record.event.ts) ?? record.ingestedAtMs,
     terminalOffset: record.offset,
   };
-  if (event.event_type === "action.cancelled") return ok({ ...ended, phase: "cancelled" });
-  if (event.event_type === "action.failed") {
-    const error = errorOf(event.attrs);
-    return ok({ ...ended, phase: "failed", error, errorKind: error.kind, deadLetter: undefined });
-  }
-  if (state.phase === "requested") return refused(state, record);
-  return ok({ ...ended, phase: "succeeded" });
 }
 
 function fire(state: ActionState, record: LogRecord): Result<ActionState, OutOfOrder> {
