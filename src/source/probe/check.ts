@@ -105,7 +105,15 @@ async function lookAtProcess(pidFile: string): Promise<void> {
   if (!Number.isInteger(pid) || pid <= 0) throw new Error(`no pid in ${pidFile}`);
   try {
     process.kill(pid, 0);
-  } catch {
-    throw new Error(`no process ${String(pid)}`);
+  } catch (thrown) {
+    const foreign = thrown instanceof Error && "code" in thrown && thrown.code === "EPERM";
+    if (!foreign) throw new Error(`no process ${String(pid)}`);
   }
+  if (await isZombie(pid)) throw new Error(`process ${String(pid)} has ended (a zombie)`);
+}
+
+/** A process that ended keeps its pid until its parent asks. Only Linux's /proc tells; elsewhere: no. */
+async function isZombie(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${String(pid)}/stat`, "utf8").catch(() => "");
+  return stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z");
 }

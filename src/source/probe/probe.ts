@@ -2,7 +2,8 @@
  * Looks at a target's health at an interval and tells what changes.
  *
  * 1. `probe.up`, `probe.down` and `probe.degraded` are emitted on change only; while it stays unwell, a
- *    reminder with a growing `consecutive` gives a rule whose repair failed another chance.
+ *    reminder with a growing `consecutive` gives a rule whose repair failed another chance. A change
+ *    says what it was before, and for how long (`was`, `was_for_ms`).
  * 2. `probe.heartbeat` says that the probe itself is alive: silence of the pipeline is not silence of
  *    the service.
  * 3. It resumes from its newest event on the log, so a restart repeats no change.
@@ -93,7 +94,16 @@ export function probeSource(options: ProbeOptions): Source {
     const remind = health !== "up" && nowMs >= state.toldMs + probe.remindMs;
     if (changed || remind) {
       const sinceMs = changed ? nowMs : state.sinceMs;
-      events.push(stateEvent(probe, { health, sinceMs, nowMs, finding, failures: state.failures }));
+      const before =
+        changed && state.health !== undefined
+          ? { was: state.health, was_for_ms: nowMs - state.sinceMs }
+          : {};
+      const { failures, recent } = state;
+      const reason = health === "degraded" ? shareSpelt(recent, finding) : finding.reason;
+      const { latencyMs } = finding;
+      events.push(
+        stateEvent(probe, { health, sinceMs, nowMs, latencyMs, reason, failures, before }),
+      );
     }
     if (nowMs >= state.beatMs + probe.heartbeatMs) events.push(beatEvent(probe, health, nowMs));
     if (events.length === 0) return;
@@ -111,8 +121,9 @@ export function probeSource(options: ProbeOptions): Source {
       const told = last === undefined ? undefined : healthOf(last.event_type);
       if (told !== undefined && last !== undefined) {
         state.health = told;
-        state.sinceMs = Date.parse(last.ts);
-        state.toldMs = state.sinceMs;
+        state.toldMs = Date.parse(last.ts);
+        const { since } = last.attrs;
+        state.sinceMs = typeof since === "string" ? Date.parse(since) : state.toldMs;
       }
       tick(at);
     },
@@ -148,30 +159,46 @@ function degradedShare(state: State, finding: Finding, window: number): number {
   return state.recent.filter((failed) => failed).length / window;
 }
 
+/** Degraded is never one check's doing: the share is its reason. */
+function shareSpelt(recent: readonly boolean[], { reason }: Finding): string {
+  const failed = recent.filter((one) => one).length;
+  const last = reason === undefined ? "" : `, the newest by ${reason}`;
+  return `${String(failed)} of the last ${String(recent.length)} checks failed or were slow${last}`;
+}
+
 function stateEvent(
   probe: ProbeOptions,
   told: {
     readonly health: Health;
     readonly sinceMs: number;
     readonly nowMs: number;
-    readonly finding: Finding;
+    readonly latencyMs: number;
+    readonly reason: string | undefined;
     readonly failures: number;
+    /** What it changed from; empty at the first look and in a reminder. */
+    readonly before: JsonObject;
   },
 ): NewEvent {
-  const { health, sinceMs, nowMs, finding, failures } = told;
-  return event(probe, `probe.${health}`, nowMs, {
+  const { health, sinceMs, nowMs, latencyMs, reason, failures, before } = told;
+  const attrs: JsonObject = {
     since: timestamp(sinceMs),
+    ...before,
     consecutive: failures,
-    latency_ms: finding.latencyMs,
-    ...(finding.reason === undefined ? {} : { reason: finding.reason }),
-  });
+    latency_ms: latencyMs,
+    ...(reason === undefined ? {} : { reason }),
+  };
+  return event(probe, `probe.${health}`, { nowMs, attrs });
 }
 
 function beatEvent(probe: ProbeOptions, health: Health, nowMs: number): NewEvent {
-  return event(probe, "probe.heartbeat", nowMs, { health });
+  return event(probe, "probe.heartbeat", { nowMs, attrs: { health } });
 }
 
-function event(probe: ProbeOptions, type: string, nowMs: number, attrs: JsonObject): NewEvent {
+function event(
+  probe: ProbeOptions,
+  type: string,
+  { nowMs, attrs }: { readonly nowMs: number; readonly attrs: JsonObject },
+): NewEvent {
   const ts = timestamp(nowMs);
   return {
     ts,
