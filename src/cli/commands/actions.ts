@@ -4,6 +4,7 @@ import { isJsonObject } from "../../base/json.ts";
 import type { ActionView, Client, RecordView } from "../../client/client.ts";
 import { clientOf, terminalOf, valueOrFile } from "../context.ts";
 import { Exit, exitCodes, spellMs, statusColour, table, text, type Terminal } from "../terminal.ts";
+import { told } from "../told.ts";
 
 type RequestFlags = {
   readonly arg: readonly string[];
@@ -211,32 +212,4 @@ function timeline(terminal: Terminal, action: ActionView, records: readonly Reco
     return `${time}  ${event.event_type.padEnd(20)} ${attempt.padEnd(3)} ${told(event)}`;
   });
   return [head, ...lines].join("\n");
-}
-
-/** What of an event a person wants to read in one line. */
-function told(event: RecordView["event"]): string {
-  const attrs = isJsonObject(event["attrs"]) ? event["attrs"] : {};
-  switch (event.event_type) {
-    case "rule.fired":
-      return `rule ${text(attrs["rule"])} ${text(attrs["version"])} (${text(attrs["mode"])})`;
-    case "action.requested":
-      return `${text(attrs["command"])} ${text(attrs["args"]).slice(0, 120)}`;
-    case "action.accepted":
-    case "action.started":
-      return `worker ${text(attrs["worker_id"])}`;
-    case "action.retrying":
-      return `again in ${spellMs(Number(attrs["delay_ms"]))} after ${errorText(attrs["error"])}`;
-    case "action.failed":
-      return errorText(attrs["error"]);
-    case "action.deferred":
-      return `${text(attrs["reason"])} ${text(attrs["limit_key"])} held by ${text(attrs["holders"])}`;
-    case "action.succeeded":
-      return text(attrs["result"]).slice(0, 160);
-    default:
-      return text(attrs).slice(0, 160);
-  }
-}
-
-function errorText(error: Json | undefined): string {
-  return isJsonObject(error) ? `${text(error["kind"])}: ${text(error["message"])}` : "";
 }

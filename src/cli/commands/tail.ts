@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { RecordView, StreamFilter } from "../../client/client.ts";
 import { clientOf, terminalOf } from "../context.ts";
 import { text, type Terminal } from "../terminal.ts";
+import { told } from "../told.ts";
 
 type TailOptions = {
   readonly topic?: string;
@@ -45,15 +46,16 @@ const colours = [
   ["action.dead_lettered", "red"],
   ["probe.down", "red"],
   ["probe.up", "green"],
+  ["probe.degraded", "red"],
   ["rule.fired", "bold"],
   ["action.retrying", "yellow"],
   ["action.deferred", "yellow"],
 ] as const;
 
 function line(terminal: Terminal, { offset, event }: RecordView): string {
-  const { ts, event_type: type, entity_id: entity, attrs } = event;
+  const { ts, event_type: type, entity_id: entity } = event;
   const colour = colours.find(([name]) => name === type)?.[1];
   const shown = colour === undefined ? type.padEnd(22) : terminal.paint(colour, type.padEnd(22));
   const at = terminal.paint("grey", `${String(offset).padStart(7)} ${ts.slice(11, 23)}`);
-  return `${at} ${shown} ${text(entity).padEnd(24)} ${text(attrs).slice(0, 160)}`;
+  return `${at} ${shown} ${text(entity).padEnd(24)} ${told(event)}`;
 }
