@@ -130,7 +130,11 @@ function networkFault(url: URL, thrown: unknown): Fault {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   const kind: ErrorKind = code.includes("TIMEOUT") ? "timeout" : "unavailable";
   return new Fault(
-    { kind, message: `Cannot reach ${url.origin}: ${code} ${message}`.trim(), retryable: true },
+    {
+      kind,
+      message: `Cannot reach ${url.origin}: ${message.includes(code) ? message : `${code} ${message}`}`,
+      retryable: true,
+    },
     thrown,
   );
 }
