@@ -100,14 +100,9 @@ export function fileSource(options: FileSourceOptions): Source {
       end = newline + 1;
     }
     if (end === 0 && bytesRead === chunkBytes) {
-      events.push(
-        rejection(
-          at,
-          chunk.subarray(0, 1_000),
-          position.bytes,
-          "the line has no end within the limit",
-        ),
-      );
+      const reason = "the line has no end within the limit";
+      const raw = chunk.subarray(0, 1_000);
+      events.push(rejection(at, { raw, offset: position.bytes, reason }));
       end = bytesRead;
     }
     if (end === 0) return false;
@@ -121,7 +116,7 @@ export function fileSource(options: FileSourceOptions): Source {
     if (line.length === 0) return undefined;
     if (line.length > lineBytesMax) {
       const reason = `the line is ${String(line.length)} bytes, the limit is ${String(lineBytesMax)}`;
-      return rejection(at, line.subarray(0, 1_000), offset, reason);
+      return rejection(at, { raw: line.subarray(0, 1_000), offset, reason });
     }
     const text = line.toString("utf8");
     const mapped = mapLine(text, {
@@ -129,12 +124,15 @@ export function fileSource(options: FileSourceOptions): Source {
       source: { system: "file", ns: { component: name, path } },
       idempotencyKey: keyOf(offset),
     });
-    return mapped.ok ? mapped.value : rejection(at, line, offset, mapped.error);
+    return mapped.ok ? mapped.value : rejection(at, { raw: line, offset, reason: mapped.error });
   };
 
   const keyOf = (offset: number): string => `file/${name}/${position.inode}/${String(offset)}`;
 
-  const rejection = (at: SourceContext, raw: Buffer, offset: number, reason: string): NewEvent => ({
+  const rejection = (
+    at: SourceContext,
+    { raw, offset, reason }: { raw: Buffer; offset: number; reason: string },
+  ): NewEvent => ({
     ts: timestamp(at.clock.nowMs()),
     event_type: "event.rejected",
     entity_id: entity,
@@ -189,13 +187,20 @@ async function openFile(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** A file's identity: its inode and how it begins, as inodes are used again. */
+/** Bytes of its beginning that tell one file from another. */
+const headBytes = 64;
+
+/**
+ * A file's identity: its inode and how its first line begins, as inodes are used again. Empty until
+ * enough of that line is there, so that it never changes while the file grows.
+ */
 async function inodeOf(handle: FileHandle): Promise<string> {
   const { ino } = await handle.stat();
-  const { bytesRead, buffer } = await handle.read(Buffer.alloc(64), 0, 64, 0);
+  const { bytesRead, buffer } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0);
   const newline = buffer.subarray(0, bytesRead).indexOf(10);
-  const head = newline < 0 ? "" : buffer.subarray(0, newline).toString("hex");
-  return head === "" ? "" : `${String(ino)}-${sha256Hex(head).slice(0, 8)}`;
+  if (newline < 0 && bytesRead < headBytes) return "";
+  const head = buffer.subarray(0, newline < 0 ? headBytes : newline).toString("hex");
+  return `${String(ino)}-${sha256Hex(head).slice(0, 8)}`;
 }
 
 async function rotated(path: string, inode: string): Promise<boolean> {
