@@ -19,6 +19,9 @@ const program = fileURLToPath(new URL("../../dist/deed.mjs", import.meta.url));
 const readyMsMax = 30_000;
 const endMsMax = 15_000;
 
+/** How often it is looked whether the parent still lives, milliseconds. */
+const orphanedMs = 200;
+
 /** A node that falls more often than this within a minute is not started again. */
 const fallsMax = 5;
 
@@ -34,8 +37,14 @@ const note = (text) => {
   print(colours ? `\u001b[90m${time}  node       ${text}\u001b[0m` : `${time}  node       ${text}`);
 };
 
-/** Runs until SIGINT, SIGTERM or SIGHUP. @returns the exit code. */
-export async function nightWatch(env = process.env) {
+/**
+ * Runs until SIGINT, SIGTERM or SIGHUP.
+ *
+ * @param parent the process that must live as long as this one does; undefined: none. `npm start` puts a
+ *   shell in between, which does not hand on the SIGTERM that ends it.
+ * @returns the exit code.
+ */
+export async function nightWatch({ env = process.env, parent } = {}) {
   const ended = new AbortController();
   let hurry = false;
   const onSignal = () => {
@@ -43,6 +52,11 @@ export async function nightWatch(env = process.env) {
     hurry = true;
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, onSignal);
+  const orphaned = setInterval(() => {
+    if (parent !== undefined && process.ppid !== parent) ended.abort();
+  }, orphanedMs);
+  // Nobody reads any more, as after `| head`: that is no reason to leave processes behind.
+  process.stdout.on("error", () => ended.abort());
   let watch;
   try {
     watch = await prepare(settingsOf(env));
@@ -54,6 +68,7 @@ export async function nightWatch(env = process.env) {
     return 1;
   } finally {
     if (watch !== undefined) await endAll(watch, () => hurry);
+    clearInterval(orphaned);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.off(signal, onSignal);
   }
 }
@@ -183,7 +198,10 @@ async function endAll(watch, hurry) {
 
 function welcome(watch, goesOn) {
   const { data, url, webhook, ports, config } = watch;
-  const path = (file) => relative(process.cwd(), file) || ".";
+  const path = (file) => {
+    const near = relative(process.cwd(), file);
+    return near.startsWith("..") ? file : near;
+  };
   const run = path(runFolder(data));
   const deed = "node dist/deed.mjs";
   const elsewhere = [
@@ -191,7 +209,7 @@ function welcome(watch, goesOn) {
     ...(data === dataDefault ? [] : [`export NIGHT_WATCH_DATA=${path(data)}`]),
   ];
   const tries = [
-    ...elsewhere.map((line) => [line, "first, as this run has its own place"]),
+    ...elsewhere.map((line) => [line, "first: this run has its own place"]),
     [`kill $(cat ${run}/shop.pid)`, "the shop is gone"],
     [`kill -STOP $(cat ${run}/search.pid)`, "the search hangs"],
     [`kill -9 $(cat ${run}/deed.pid)`, "even the node: it goes on from its log"],

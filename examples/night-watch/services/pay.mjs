@@ -14,6 +14,6 @@ const server = createServer((_, response) => {
 });
 server.listen(port, "127.0.0.1", () => say(`pay listens on 127.0.0.1:${port}`));
 
-await trouble(0.6);
+await trouble(0.9);
 say("the pool of connections leaks");
 leaked = true;

@@ -4,7 +4,8 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { data, live, port, say } from "./life.mjs";
+import { pidOf } from "../processes.mjs";
+import { data, isOrphan, live, port, say } from "./life.mjs";
 
 const keptMax = 200;
 
@@ -57,7 +58,11 @@ function show(request) {
   return { status: 200, answer: `${lines.join("\n") || "nothing yet"}\n` };
 }
 
-live();
+// Where the night-watch was killed, the node must not go on alone: it would repair what ends by itself.
+live(() => {
+  const node = isOrphan() ? pidOf(data, "deed") : undefined;
+  if (node !== undefined) process.kill(node, "SIGTERM");
+});
 createServer((request, response) => {
   const answered = request.method === "POST" ? take(request) : Promise.resolve(show(request));
   answered
