@@ -170,8 +170,8 @@ function spellArgs({ args }) {
 function spellReason(reason) {
   return (
     {
-      cool_down: "it acted a moment ago (cool_down)",
-      throttle: "it acted too often lately (throttle)",
+      cool_down: "it fired a moment ago (cool_down)",
+      throttle: "it fired too often lately (throttle)",
       horizon: "what was seen is too old (horizon)",
     }[reason] ?? reason
   );
