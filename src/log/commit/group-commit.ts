@@ -9,22 +9,20 @@
  * 3. What the stage derives from a record is stepped before the next input.
  * 4. Where the stage fails in a group of several, each append is tried again alone: a poison append
  *    fails by itself.
+ * 5. A nudge whose commit the store refused is tried again: what waits for capacity is not forgotten.
  */
 import type { Clock } from "../../base/clock.ts";
 import { createSnowflake } from "../../event/snowflake.ts";
 import {
   anomalyTag,
   eventBytesMaxDefault,
-  tenantOf,
   type LogRecord,
   type NewEvent,
 } from "../../event/envelope.ts";
-import { keyHash, type EventId, type Offset } from "../../event/ids.ts";
+import type { EventId, Offset } from "../../event/ids.ts";
 import { topicOf } from "../../event/topic.ts";
 import { LogError, type Receipt, type Stage, type StageReads, type StageWrites } from "../log.ts";
-
-/** The first event that a key stood on. */
-export type KeyHolder = { readonly offset: Offset; readonly eventId: EventId };
+import { keyHashOf } from "./key.ts";
 
 /** One commit of a store. Everything is synchronous; nothing is visible to readers before `commit`. */
 export type CommitStore = {
@@ -70,6 +68,9 @@ const groupEventsMax = 1_024;
 /** What one input may lead to: more is a loop of deciders, never work. */
 const derivedMax = 10_000;
 
+/** What a nudge waits before it is tried again, where the store could not commit. */
+const nudgeRetryMs = 1_000;
+
 type Waiting = {
   readonly events: readonly NewEvent[];
   readonly resolve: (receipts: readonly Receipt[]) => void;
@@ -109,26 +110,37 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     clock.soon(flush);
   };
 
+  const nudge = (): void => {
+    if (closed) return;
+    nudged = true;
+    schedule();
+  };
+
   const flush = (): void => {
     scheduled = false;
     if (waiting.length === 0 && !nudged) return;
+    const owed = nudged;
     nudged = false;
     const group = takeGroup();
     if (waiting.length > 0) schedule();
-    commitOrFail(group);
+    if (!commitOrFail(group) && owed) clock.after(nudgeRetryMs, nudge);
   };
 
-  const commitOrFail = (group: readonly Waiting[]): void => {
+  /** @returns false where the store failed: what a nudge asked for is owed still. */
+  const commitOrFail = (group: readonly Waiting[]): boolean => {
     let committed: Committed;
     try {
       committed = commitGroup(group);
     } catch (thrown) {
-      const poison = !(thrown instanceof LogError) && group.length > 1;
-      if (poison) for (const one of group) commitOrFail([one]);
-      else failGroup(group, thrown);
-      return;
+      if (!(thrown instanceof LogError) && group.length > 1) {
+        return group.map((one) => commitOrFail([one])).every(Boolean);
+      }
+      const error = toLogError(thrown, group[0]?.events[0]);
+      for (const append of group) append.reject(error);
+      return !error.retryable;
     }
     settleGroup(group, committed);
+    return true;
   };
 
   const takeGroup = (): readonly Waiting[] => {
@@ -167,11 +179,14 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   };
 
   const settleGroup = (group: readonly Waiting[], { records, receipts }: Committed): void => {
-    stage.committed(records);
-    if (records.length > 0) for (const listener of listeners) listener(records);
-    group.forEach((append, index) => {
-      append.resolve(receipts[index] ?? []);
-    });
+    try {
+      stage.committed(records);
+      if (records.length > 0) for (const listener of listeners) listener(records);
+    } finally {
+      group.forEach((append, index) => {
+        append.resolve(receipts[index] ?? []);
+      });
+    }
   };
 
   const input = (draft: Draft, event: NewEvent): Receipt => {
@@ -217,8 +232,9 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     | { readonly duplicate: true; readonly receipt: Receipt }
     | { readonly duplicate: false; readonly receipt: Receipt; readonly record: LogRecord } => {
     const offset = draft.head + 1;
-    if (event.idempotency_key !== undefined) {
-      const holder = store.claimKey(hashOf(event, event.idempotency_key), offset);
+    const hash = keyHashOf(event);
+    if (hash !== undefined) {
+      const holder = store.claimKey(hash, offset);
       if (holder !== undefined) {
         const eventId = draft.records[holder - head - 1]?.event.event_id ?? store.eventIdAt(holder);
         return { duplicate: true, receipt: { eventId, offset: holder, duplicate: true } };
@@ -247,11 +263,6 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     body: JSON.stringify(record.event),
   });
 
-  const failGroup = (group: readonly Waiting[], thrown: unknown): void => {
-    const error = toLogError(thrown, group[0]?.events[0]);
-    for (const append of group) append.reject(error);
-  };
-
   return {
     append: (events) =>
       new Promise((resolve, reject) => {
@@ -266,11 +277,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     attach: (next) => {
       stage = next;
     },
-    nudge: () => {
-      if (closed) return;
-      nudged = true;
-      schedule();
-    },
+    nudge,
     head: () => head,
     onCommit: (listener) => {
       listeners.add(listener);
@@ -285,14 +292,6 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
       await Promise.resolve();
     },
   };
-}
-
-/** The hash in an action id is that of its key: a request is hashed once. */
-function hashOf(event: NewEvent, key: string): string {
-  if (event.event_type === "action.requested" && event.action_id !== undefined) {
-    return event.action_id.slice("act_".length);
-  }
-  return keyHash(tenantOf(event), key);
 }
 
 function refuse(events: readonly NewEvent[], eventBytesMax: number): LogError | undefined {
@@ -316,7 +315,7 @@ function refuse(events: readonly NewEvent[], eventBytesMax: number): LogError | 
 
 /** Exact only where it matters: an event whose strings are short cannot be over the limit. */
 function roughBytes(event: NewEvent, eventBytesMax: number): number {
-  if (boundedSize(event.attrs, eventBytesMax / 8) < eventBytesMax / 8) return 0;
+  if (boundedSize(event, eventBytesMax / 8) < eventBytesMax / 8) return 0;
   return new TextEncoder().encode(JSON.stringify(event)).length;
 }
 
@@ -336,9 +335,10 @@ function closedError(): LogError {
   return new LogError("closed", "Cannot append as the log is closed");
 }
 
+/** A store throws `LogError` only, so anything else came from the stage or from the event itself. */
 function toLogError(thrown: unknown, first: NewEvent | undefined): LogError {
   if (thrown instanceof LogError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   const what = first === undefined ? "a commit" : `${first.event_type} of ${first.entity_id}`;
-  return new LogError("io", `Cannot append ${what}: ${message}`, thrown);
+  return new LogError("invalid", `Cannot append ${what}: ${message}`, thrown);
 }
