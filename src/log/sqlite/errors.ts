@@ -28,17 +28,37 @@ const codes: { readonly [sqlite: number]: readonly [LogErrorCode, string] | unde
   ],
 };
 
-/** What SQLite said, as the port's error: what was attempted, on which file, what to do. */
+/** The same for what the file system says where no database is open yet. */
+const fileCodes: { readonly [code: string]: (typeof codes)[number] } = {
+  EACCES: codes[8],
+  EPERM: codes[8],
+  EROFS: codes[8],
+  ENOSPC: codes[13],
+  ENOENT: codes[14],
+  ENOTDIR: codes[14],
+  EEXIST: codes[14],
+};
+
+/** What SQLite or the file system said, as the port's error: what was attempted, on which file, what to do. */
 export function logErrorOf(thrown: unknown, attempted: string, path: string): LogError {
   if (thrown instanceof LogError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  const known = codes[sqliteCode(thrown) ?? -1];
+  const known = knownCause(thrown);
   if (known === undefined)
     return new LogError("io", `Cannot ${attempted} ${path}: ${message}`, thrown);
   return new LogError(known[0], `Cannot ${attempted} ${path} as ${known[1]} (${message})`, thrown);
 }
 
-/** True where SQLite itself refused, and not the code above it. */
-export function isSqliteError(thrown: unknown): boolean {
-  return sqliteCode(thrown) !== undefined;
+function knownCause(thrown: unknown): (typeof codes)[number] {
+  const code = sqliteCode(thrown);
+  if (code !== undefined) return codes[code];
+  // A stored event that is no JSON any more was damaged where SQLite keeps no checksum.
+  if (thrown instanceof SyntaxError) return codes[11];
+  if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
+  return typeof thrown.code === "string" ? fileCodes[thrown.code] : undefined;
+}
+
+/** True where the store itself failed, and not the code above it. */
+export function isStoreError(thrown: unknown): boolean {
+  return sqliteCode(thrown) !== undefined || thrown instanceof SyntaxError;
 }

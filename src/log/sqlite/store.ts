@@ -5,8 +5,7 @@
  * than most of the rows do.
  */
 import { present } from "../../base/assert.ts";
-import type { DeedEvent } from "../../event/envelope.ts";
-import type { EventId, Offset } from "../../event/ids.ts";
+import type { Offset } from "../../event/ids.ts";
 import { topics } from "../../event/topic.ts";
 import type { CommitStore, Serialised } from "../commit/group-commit.ts";
 import {
@@ -17,9 +16,9 @@ import {
   type TimerWrite,
 } from "../log.ts";
 import type { Database, Statement } from "./driver.ts";
-import { isSqliteError, logErrorOf } from "./errors.ts";
+import { isStoreError, logErrorOf } from "./errors.ts";
 import type { SqliteReads } from "./reads.ts";
-import { ownerHash, slotOf } from "./threads.ts";
+import { ownersOf, slotOf } from "./threads.ts";
 
 const topicNumbers = new Map(topics.map((topic, index) => [topic, index]));
 
@@ -70,10 +69,12 @@ export function createStore(db: Database, path: string, reads: SqliteReads): Com
         if (claim.run(key, offset).changes !== 0) return undefined;
         return (holder.get(key) as { offset: Offset }).offset;
       }),
-    eventIdAt: (offset): EventId => {
-      const kept = reads.recordAt(offset);
-      return kept === undefined ? ("0" as EventId) : kept.event.event_id;
-    },
+    eventIdAt: (offset) =>
+      guarded(
+        "append to",
+        path,
+        () => present(reads.recordAt(offset), `event ${String(offset)}`).event.event_id,
+      ),
     write: (records, { actions, timers, snapshots }) => {
       guarded("append to", path, () => {
         events(eventRows(records));
@@ -89,7 +90,11 @@ export function createStore(db: Database, path: string, reads: SqliteReads): Com
     rollback: () => {
       if (db.isTransaction) db.exec("ROLLBACK");
     },
-    reads: reads.stage,
+    reads: {
+      actionThread: (id) => guarded("read", path, () => reads.stage.actionThread(id)),
+      snapshot: (decider, instance) =>
+        guarded("read", path, () => reads.stage.snapshot(decider, instance)),
+    },
   };
 }
 
@@ -97,7 +102,7 @@ function guarded<T>(attempted: string, path: string, work: () => T): T {
   try {
     return work();
   } catch (thrown) {
-    throw isSqliteError(thrown) ? logErrorOf(thrown, attempted, path) : thrown;
+    throw isStoreError(thrown) ? logErrorOf(thrown, attempted, path) : thrown;
   }
 }
 
@@ -135,13 +140,6 @@ function threadRows(records: readonly Serialised[]): readonly Value[] {
     }
   }
   return values;
-}
-
-function ownersOf({ action_id, execution_id, entity_id }: DeedEvent): readonly number[] {
-  const hashes = [ownerHash("e", entity_id)];
-  if (action_id !== undefined) hashes.push(ownerHash("a", action_id));
-  if (execution_id !== undefined) hashes.push(ownerHash("x", execution_id));
-  return hashes;
 }
 
 function actionValues(row: ActionRow): Value[] {

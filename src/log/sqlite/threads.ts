@@ -13,13 +13,21 @@ export function slotOf(offset: Offset, hash: number): number {
 }
 
 /** The hash of a thread's owner, 32 bits. Whoever reads by it compares the owner itself afterwards. */
-export function ownerHash(kind: "a" | "e" | "x", id: string): number {
+function ownerHash(kind: "a" | "e" | "x", id: string): number {
   let hash = kind.charCodeAt(0) ^ 0x811c9dc5;
   for (let index = 0; index < id.length; index += 1) {
     hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
   }
   hash ^= hash >>> 15;
   return Math.imul(hash, 0x2c1b3c6d) >>> 0;
+}
+
+/** The hashes of all whose thread an event belongs to. */
+export function ownersOf({ action_id, execution_id, entity_id }: NewEvent): readonly number[] {
+  const owners = [ownerHash("e", entity_id)];
+  if (action_id !== undefined) owners.push(ownerHash("a", action_id));
+  if (execution_id !== undefined) owners.push(ownerHash("x", execution_id));
+  return owners;
 }
 
 export function threadHash(thread: ThreadQuery["of"]): number {
