@@ -9,11 +9,14 @@ import { tenantOf, type LogRecord } from "../../event/envelope.ts";
 import type { ActionId, EventId, Offset } from "../../event/ids.ts";
 import { createGroupCommit, type CommitStore } from "../commit/group-commit.ts";
 import { followByReading } from "../commit/follow.ts";
+import { keyHashOf } from "../commit/key.ts";
+import { dedupWindowMsDefault, isKept, type RetentionLimits } from "../commit/retention.ts";
 import {
   LogError,
   type ActionRow,
   type Log,
   type ReadQuery,
+  type RetentionPolicy,
   type Snapshot,
   type StageWrites,
   type ThreadQuery,
@@ -51,6 +54,8 @@ export type MemoryLogOptions = {
   readonly disk?: MemoryDisk;
   readonly node?: number;
   readonly eventBytesMax?: number;
+  /** How long a key is remembered at least, milliseconds. Default 7 days. */
+  readonly dedupWindowMs?: number;
   /** Asked before each commit: throws to make it fail, as a full disk would. */
   readonly beforeCommit?: (commit: { readonly events: number }) => void;
 };
@@ -66,39 +71,42 @@ export function createMemoryLog(options: MemoryLogOptions): Log {
     head: disk.head,
     lastMintMs: newest === undefined ? 0 : snowflakeMs(newest.event.event_id),
   });
+  let closed = false;
+  const asked = <T>(work: () => T): Promise<T> =>
+    closed
+      ? Promise.reject(new LogError("closed", "Cannot read the log as it is closed"))
+      : Promise.resolve(work());
   const log: Log = {
     append: group.append,
     attach: group.attach,
     nudge: group.nudge,
     head: group.head,
     onCommit: group.onCommit,
-    close: group.close,
-    read: (query) => Promise.resolve(readFrom(disk, query)),
-    readThread: (query) => Promise.resolve(threadOf(disk, query)),
-    findEvent: (id) => Promise.resolve(find(disk, id)),
-    follow: (query) => followByReading(log, query),
-    getAction: (id) => Promise.resolve(disk.actions.get(id)),
-    listActions: (query) => {
-      const rows = rowsOf(disk)
-        .reverse()
-        .filter((row) => matches(row, query));
-      return Promise.resolve(rows.slice(0, query.limit));
+    close: async () => {
+      await group.close();
+      closed = true;
     },
+    read: (query) => asked(() => readFrom(disk, query)),
+    readThread: (query) => asked(() => threadOf(disk, query)),
+    findEvent: (id) => asked(() => find(disk, id)),
+    follow: (query) => followByReading(log, query),
+    getAction: (id) => asked(() => disk.actions.get(id)),
+    listActions: (query) =>
+      asked(() => {
+        const rows = rowsOf(disk).reverse();
+        return rows.filter((row) => matches(row, query)).slice(0, query.limit);
+      }),
     openActions: () => rowsOf(disk).filter((row) => row.terminalOffset === undefined),
     timers: () => [...disk.timers.values()],
-    snapshots: (decider) => [...disk.snapshots.values()].filter((held) => held.decider === decider),
+    snapshots: (decider) =>
+      [...disk.snapshots.values()]
+        .filter((held) => held.decider === decider)
+        .map(({ instance, offset, state }) => ({ instance, offset, state })),
     reads: readsOf(disk),
     retain: (policy) => {
       const nowMs = options.clock.nowMs();
-      let removed = 0;
-      for (const [offset, record] of disk.records) {
-        const keptMs = policy[record.topic];
-        if (keptMs === undefined || record.ingestedAtMs >= nowMs - keptMs) continue;
-        if (isOpen(disk, record)) continue;
-        disk.records.delete(offset);
-        removed += 1;
-      }
-      return Promise.resolve(removed);
+      const dedupWindowMs = options.dedupWindowMs ?? dedupWindowMsDefault;
+      return asked(() => retainRecords(disk, policy, { nowMs, dedupWindowMs }));
     },
     backup: () =>
       Promise.reject(new LogError("invalid", "Cannot back up a log that lives in memory")),
@@ -172,9 +180,21 @@ function keepWrites(disk: MemoryDisk, { actions, timers, snapshots }: StageWrite
 
 function readsOf(disk: MemoryDisk): CommitStore["reads"] {
   return {
-    actionThread: (id) => disk.threads.get(id)?.slice() ?? [],
-    snapshot: (decider, instance) => disk.snapshots.get(`${decider}\0${instance}`),
+    actionThread: (id) => {
+      const start = requestOffset(disk, id);
+      if (start === undefined) return [];
+      return disk.threads.get(id)?.filter((record) => record.offset >= start) ?? [];
+    },
+    snapshot: (decider, instance) => {
+      const held = disk.snapshots.get(`${decider}\0${instance}`);
+      return held === undefined ? undefined : { offset: held.offset, state: held.state };
+    },
   };
+}
+
+/** The hash in an action's id is that of its request's key. */
+function requestOffset(disk: MemoryDisk, id: ActionId): Offset | undefined {
+  return disk.keys.get(id.slice("act_".length));
 }
 
 function readFrom(disk: MemoryDisk, query: ReadQuery): readonly LogRecord[] {
@@ -191,7 +211,10 @@ function readFrom(disk: MemoryDisk, query: ReadQuery): readonly LogRecord[] {
 }
 
 function threadOf(disk: MemoryDisk, query: ThreadQuery): readonly LogRecord[] {
-  const { of: thread, from = 1, limit, order = "oldest", tenant } = query;
+  const { of: thread, limit, order = "oldest", tenant } = query;
+  const start = "action" in thread ? requestOffset(disk, thread.action) : 1;
+  if (start === undefined) return [];
+  const from = Math.max(query.from ?? 1, start);
   const found: LogRecord[] = [];
   for (const record of disk.records.values()) {
     const { event } = record;
@@ -228,8 +251,24 @@ function matches(row: ActionRow, query: Parameters<Log["listActions"]>[0]): bool
   );
 }
 
-function isOpen(disk: MemoryDisk, record: LogRecord): boolean {
-  const action = record.event.action_id;
-  const row = action === undefined ? undefined : disk.actions.get(action);
-  return row !== undefined && row.terminalOffset === undefined;
+function retainRecords(disk: MemoryDisk, policy: RetentionPolicy, limits: RetentionLimits): number {
+  const actionOf = (id: ActionId): ActionRow | undefined => disk.actions.get(id);
+  const going = [...disk.records.values()].filter((record) => {
+    const keptMs = policy[record.topic];
+    if (keptMs === undefined || record.ingestedAtMs >= limits.nowMs - keptMs) return false;
+    return record.offset !== disk.head && !isKept(record, limits, actionOf);
+  });
+  for (const record of going) dropRecord(disk, record);
+  return going.length;
+}
+
+function dropRecord(disk: MemoryDisk, { offset, event }: LogRecord): void {
+  disk.records.delete(offset);
+  const hash = keyHashOf(event);
+  if (hash !== undefined) disk.keys.delete(hash);
+  if (event.action_id === undefined) return;
+  if (event.event_type === "action.requested") disk.actions.delete(event.action_id);
+  const rest = disk.threads.get(event.action_id)?.filter((record) => record.offset !== offset);
+  if (rest === undefined || rest.length === 0) disk.threads.delete(event.action_id);
+  else disk.threads.set(event.action_id, rest);
 }

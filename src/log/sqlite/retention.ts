@@ -1,69 +1,93 @@
+import type { Clock } from "../../base/clock.ts";
+import { present } from "../../base/assert.ts";
+import type { LogRecord } from "../../event/envelope.ts";
+import type { Offset } from "../../event/ids.ts";
 import { topics } from "../../event/topic.ts";
+import { isKept, removableBeforeMs, type RetentionLimits } from "../commit/retention.ts";
+import { keyHashOf } from "../commit/key.ts";
 import type { RetentionPolicy } from "../log.ts";
 import type { Database } from "./driver.ts";
-import { bucketSize } from "./threads.ts";
+import type { SqliteReads } from "./reads.ts";
+import { ownersOf, slotOf } from "./threads.ts";
 
-/** Rows one transaction removes: bounds how long appends wait. */
-const rowsAtOnce = 5_000;
+/** Events that one transaction looks at: bounds how long appends wait. */
+const eventsAtOnce = 1_000;
+
+export type RetentionOptions = {
+  readonly db: Database;
+  readonly reads: SqliteReads;
+  readonly policy: RetentionPolicy;
+  readonly limits: RetentionLimits;
+  readonly clock: Clock;
+  /** Asked between two transactions. */
+  readonly stopped: () => boolean;
+};
 
 /**
- * Removes events older than their topic's time, oldest first, and what pointed at them.
+ * Removes events older than their topic's time, oldest first, and all that pointed at them.
  *
- * Nothing of an open action goes, and never the newest event: offsets go on from it. A key goes with its event once the window is over, so that the id of
- * a kept action can always be looked up.
+ * Each transaction takes away some events whole, with their key, their places in threads and the row
+ * of their action; between two of them appends have a turn. The newest event stays, as offsets go on
+ * from it.
+ *
+ * @returns the number of events removed.
  */
-export function retainEvents(
-  db: Database,
-  policy: RetentionPolicy,
-  limits: { readonly nowMs: number; readonly dedupWindowMs: number },
-): number {
-  const first = "SELECT min(request_offset) AS offset FROM actions WHERE terminal_offset IS NULL";
-  const oldestOpen = db.prepare(first).get() as { offset: number | null };
-  const newest = db.prepare("SELECT max(offset) AS offset FROM events").get() as {
-    offset: number | null;
-  };
-  const below = Math.min(oldestOpen.offset ?? Number.MAX_SAFE_INTEGER, newest.offset ?? 0);
+export async function retainEvents(options: RetentionOptions): Promise<number> {
+  const { db, reads, policy, limits } = options;
+  const scan = db.prepare(
+    "SELECT offset, topic, ingested_at FROM events WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?",
+  );
+  const remove = remover(db);
+  const newest = reads.newest()?.offset ?? 0;
+  const youngestMs = removableBeforeMs(policy, limits);
   let removed = 0;
-  for (const [number, topic] of topics.entries()) {
-    const keptMs = policy[topic];
-    if (keptMs !== undefined)
-      removed += removeTopic(db, number, { below, beforeMs: limits.nowMs - keptMs });
+  for (let next: Offset = 1; !options.stopped();) {
+    const rows = scan.all(next, newest, eventsAtOnce) as ScanRow[];
+    const old = rows.filter(({ topic, ingested_at: atMs }) => {
+      const keptMs = policy[present(topics[topic], "topic")];
+      return keptMs !== undefined && atMs < limits.nowMs - keptMs;
+    });
+    const going = old
+      .map(({ offset }) => present(reads.recordAt(offset), "an event that was just seen"))
+      .filter((record) => !isKept(record, limits, reads.action));
+    if (going.length > 0) remove(going);
+    removed += going.length;
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < eventsAtOnce) return removed;
+    if (rows.every(({ ingested_at: atMs }) => atMs >= youngestMs)) return removed;
+    next = last.offset + 1;
+    await new Promise<void>((resolve) => {
+      options.clock.soon(resolve);
+    });
   }
-  sweepOrphans(db, limits.nowMs - limits.dedupWindowMs);
   return removed;
 }
 
-function removeTopic(
-  db: Database,
-  topic: number,
-  range: { readonly below: number; readonly beforeMs: number },
-): number {
-  const remove = db.prepare(
-    `DELETE FROM events WHERE offset IN
-      (SELECT offset FROM events WHERE topic = ? AND offset < ? AND ingested_at < ? ORDER BY offset LIMIT ?)`,
-  );
-  let removed = 0;
-  for (;;) {
-    const changes = Number(remove.run(topic, range.below, range.beforeMs, rowsAtOnce).changes);
-    removed += changes;
-    if (changes < rowsAtOnce) return removed;
-  }
-}
+type ScanRow = { offset: number; topic: number; ingested_at: number };
 
-/** Actions whose request is gone, keys past the window that point at nothing, buckets that are empty. */
-function sweepOrphans(db: Database, windowStartMs: number): void {
-  const oldest = db.prepare("SELECT min(offset) AS offset FROM events").get() as {
-    offset: number | null;
+/** Removes events in one transaction, each with what points at it. */
+function remover(db: Database): (records: readonly LogRecord[]) => void {
+  const event = db.prepare("DELETE FROM events WHERE offset = ?");
+  const key = db.prepare("DELETE FROM keys WHERE hash = ?");
+  const place = db.prepare("DELETE FROM threads WHERE slot = ? AND offset = ?");
+  const action = db.prepare("DELETE FROM actions WHERE request_offset = ?");
+  const removeOne = (record: LogRecord): void => {
+    event.run(record.offset);
+    const hash = keyHashOf(record.event);
+    if (hash !== undefined) key.run(Buffer.from(hash, "hex"));
+    for (const owner of ownersOf(record.event)) {
+      place.run(slotOf(record.offset, owner), record.offset);
+    }
+    if (record.event.event_type === "action.requested") action.run(record.offset);
   };
-  const windowStart = db
-    .prepare("SELECT min(offset) AS offset FROM events WHERE ingested_at >= ?")
-    .get(windowStartMs) as { offset: number | null };
-  db.exec(
-    "DELETE FROM actions WHERE NOT EXISTS (SELECT 1 FROM events WHERE offset = request_offset)",
-  );
-  db.prepare(
-    "DELETE FROM keys WHERE offset < ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.offset = keys.offset)",
-  ).run(windowStart.offset ?? Number.MAX_SAFE_INTEGER);
-  const firstBucket = Math.floor((oldest.offset ?? 0) / bucketSize);
-  db.prepare("DELETE FROM threads WHERE slot < ?").run(firstBucket * 2 ** 32);
+  return (records) => {
+    db.exec("BEGIN IMMEDIATE");
+    try {
+      for (const record of records) removeOne(record);
+      db.exec("COMMIT");
+    } catch (thrown) {
+      if (db.isTransaction) db.exec("ROLLBACK");
+      throw thrown;
+    }
+  };
 }
