@@ -35,7 +35,10 @@ export type ReadQuery = {
   readonly tenant?: string;
 };
 
-/** All events of one action, one execution or one entity. */
+/**
+ * All events of one action, one execution or one entity. The thread of an action begins with its
+ * request, and is empty where that is not on the log.
+ */
 export type ThreadQuery = {
   readonly of:
     | { readonly action: ActionId }
@@ -125,6 +128,7 @@ export type Snapshot = { readonly offset: Offset; readonly state: Json };
 
 /** Reads of committed state that a stage may make while it decides. */
 export type StageReads = {
+  /** From the request on; empty where that is not on the log. */
   readonly actionThread: (id: ActionId) => readonly LogRecord[];
   readonly snapshot: (decider: string, instance: string) => Snapshot | undefined;
 };
@@ -181,7 +185,7 @@ export type Log = {
   readonly follow: (
     query: Omit<ReadQuery, "limit"> & { readonly signal: AbortSignal },
   ) => AsyncIterable<readonly LogRecord[]>;
-  /** Calls `listener` after each commit with its records, in the process. Returns what ends it. */
+  /** Calls `listener` after each commit with its records, in the process; it must not throw. Returns what ends it. */
   readonly onCommit: (listener: (records: readonly LogRecord[]) => void) => () => void;
   readonly getAction: (id: ActionId) => Promise<ActionRow | undefined>;
   /** Newest first. */
@@ -191,7 +195,13 @@ export type Log = {
   readonly timers: () => readonly TimerRow[];
   readonly snapshots: (decider: string) => readonly (Snapshot & { readonly instance: string })[];
   readonly reads: StageReads;
-  /** Removes what is older than its topic's time, never anything of an open action. Returns the number of events removed. */
+  /**
+   * Removes what is older than its topic's time. Kept all the same: every event of an open action, an
+   * event whose key is still inside the window, and the newest event, as offsets go on from it. A key
+   * goes with its event and an action's row with its request.
+   *
+   * @returns the number of events removed.
+   */
   readonly retain: (policy: RetentionPolicy) => Promise<number>;
   /** A consistent copy at `path`, while appends go on. @throws {LogError} `exists` */
   readonly backup: (path: string) => Promise<void>;
@@ -214,7 +224,7 @@ export const logErrorCodes = [
   "invalid",
   /** The target of a backup is there already. */
   "exists",
-  /** `append` after `close`. */
+  /** Asked after `close`. */
   "closed",
   /** Anything else that the device or the driver said. */
   "io",

@@ -53,11 +53,11 @@ export function fileCommands(program: Command): void {
   program
     .command("backup <path>")
     .description("copy the log as of now, beside a running node or without one")
-    .action((path: string, _: unknown, command: Command) => {
+    .action(async (path: string, _: unknown, command: Command) => {
       const { logPath } = configOf(command, true);
       if (!existsSync(logPath)) throw new Exit(exitCodes.usage, `there is no log at ${logPath}`);
       const target = resolve(path);
-      backUpSqliteLog(logPath, target);
+      await backUpSqliteLog(logPath, target);
       terminalOf(command).result(
         { log: logPath, backup: target },
         () => `${logPath} was copied to ${target}`,

@@ -1,8 +1,13 @@
-/** The reading half of the SQLite log. Every query is bounded by its limit or by an index. */
+/**
+ * The reading half of the SQLite log.
+ *
+ * A query that no index and no limit bounds looks at a slice of the log, lets others have a turn, and
+ * goes on: an append never waits for a reader.
+ */
 import type { LogRecord } from "../../event/envelope.ts";
 import { tenantOf } from "../../event/envelope.ts";
 import type { ActionId, EventId, Offset } from "../../event/ids.ts";
-import { topics } from "../../event/topic.ts";
+import { topics, type Topic } from "../../event/topic.ts";
 import { isErrorKind } from "../../event/error.ts";
 import type { Json } from "../../base/json.ts";
 import {
@@ -21,11 +26,11 @@ import { belongsTo, bucketSize, slotOf, threadHash } from "./threads.ts";
 
 export type SqliteReads = {
   readonly recordAt: (offset: Offset) => LogRecord | undefined;
-  readonly read: (query: ReadQuery) => readonly LogRecord[];
+  readonly read: (query: ReadQuery) => Promise<readonly LogRecord[]>;
   readonly thread: (query: ThreadQuery) => readonly LogRecord[];
   readonly find: (id: EventId) => LogRecord | undefined;
   readonly action: (id: ActionId) => ActionRow | undefined;
-  readonly actions: (query: ActionListQuery) => readonly ActionRow[];
+  readonly actions: (query: ActionListQuery) => Promise<readonly ActionRow[]>;
   readonly openActions: () => readonly ActionRow[];
   readonly timers: () => readonly TimerRow[];
   readonly snapshots: (decider: string) => readonly (Snapshot & { readonly instance: string })[];
@@ -35,13 +40,17 @@ export type SqliteReads = {
 
 type EventRow = { offset: number; topic: number; ingested_at: number; body: string };
 
-/** Rows that a scan for few matches looks at before it gives back what it has. */
-const scanRows = 1_000;
+/** Offsets that a scan for few matches looks at in one turn. */
+const sliceOffsets = 20_000;
+
+/** Events that are parsed in one turn to see whose they are. */
+const parsedAtOnce = 1_000;
 
 export function createReads(db: Database): SqliteReads {
   const at = db.prepare("SELECT * FROM events WHERE offset = ?");
   const from = db.prepare("SELECT * FROM events WHERE offset >= ? ORDER BY offset LIMIT ?");
   const before = db.prepare("SELECT * FROM events WHERE offset <= ? ORDER BY offset DESC LIMIT 1");
+  const first = db.prepare("SELECT min(offset) AS offset FROM events");
   const up = db.prepare(
     "SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset LIMIT ?",
   );
@@ -71,10 +80,16 @@ export function createReads(db: Database): SqliteReads {
 
   const head = (): Offset => newest()?.offset ?? 0;
 
+  const oldest = (): Offset => (first.get() as { offset: number | null }).offset ?? 1;
+
+  const requestOffset = (id: ActionId): Offset | undefined => {
+    const key = Buffer.from(id.slice("act_".length), "hex");
+    return (keyOffset.get(key) as { offset: number } | undefined)?.offset;
+  };
+
   const action = (id: ActionId): ActionRow | undefined => {
-    const key = keyOffset.get(Buffer.from(id.slice("act_".length), "hex")) as
-      { offset: number } | undefined;
-    const row = key === undefined ? undefined : (actionAt.get(key.offset) as RawAction | undefined);
+    const offset = requestOffset(id);
+    const row = offset === undefined ? undefined : (actionAt.get(offset) as RawAction | undefined);
     return row === undefined ? undefined : actionOf(row);
   };
 
@@ -97,11 +112,11 @@ export function createReads(db: Database): SqliteReads {
 
   const thread = (query: ThreadQuery): readonly LogRecord[] => {
     const found: LogRecord[] = [];
-    const row = "action" in query.of ? action(query.of.action) : undefined;
-    if ("action" in query.of && row === undefined) return found;
+    const start = "action" in query.of ? requestOffset(query.of.action) : oldest();
+    if (start === undefined) return found;
     const offsets = offsetsOf({
       hash: threadHash(query.of),
-      from: Math.max(query.from ?? 1, row?.requestOffset ?? 1),
+      from: Math.max(query.from ?? 1, start),
       to: head(),
       newest: query.order === "newest",
     });
@@ -115,30 +130,32 @@ export function createReads(db: Database): SqliteReads {
     return found;
   };
 
-  const read = (query: ReadQuery): readonly LogRecord[] => {
+  const read = async (query: ReadQuery): Promise<readonly LogRecord[]> => {
+    const { topics: wanted, tenant, limit } = query;
+    const start = Math.max(1, query.from);
+    if (wanted === undefined && tenant === undefined) {
+      return (from.all(start, limit) as EventRow[]).map(recordOf);
+    }
     const found: LogRecord[] = [];
-    const numbers = query.topics?.map((topic) => topics.indexOf(topic));
-    const rare = numbers?.every((number) => number >= 4) === true;
-    const select = numbers === undefined ? undefined : topicScan(db, numbers, rare);
-    for (let next = query.from; found.length < query.limit;) {
-      const limit = query.tenant === undefined ? query.limit - found.length : scanRows;
-      const rows = (
-        select === undefined ? from.all(next, limit) : select.all(next, limit)
-      ) as EventRow[];
+    const to = head();
+    const scan = scanOf(db, wanted);
+    for (let next = Math.max(start, oldest()); next <= to && found.length < limit;) {
+      const end = scan.indexed ? to : Math.min(to, next + sliceOffsets - 1);
+      const rowsMax = tenant === undefined ? limit - found.length : parsedAtOnce;
+      const rows = scan.select.all(next, end, rowsMax) as EventRow[];
       for (const row of rows) {
         const record = recordOf(row);
-        if (query.tenant !== undefined && tenantOf(record.event) !== query.tenant) continue;
-        found.push(record);
-        if (found.length >= query.limit) break;
+        if (tenant === undefined || tenantOf(record.event) === tenant) found.push(record);
       }
-      if (rows.length < limit) break;
-      next = (rows.at(-1)?.offset ?? next) + 1;
+      next = rows.length < rowsMax ? end + 1 : (rows.at(-1)?.offset ?? end) + 1;
+      if (next <= to && found.length < limit) await othersFirst();
     }
-    return found;
+    return found.slice(0, limit);
   };
 
   /** Ids rise with offsets in a log of one writer, so a binary search finds one without an index. */
   const find = (id: EventId): LogRecord | undefined => {
+    if (!/^\d{1,19}$/.test(id)) return undefined;
     const wanted = BigInt(id);
     let low = 1;
     let high = head();
@@ -165,7 +182,7 @@ export function createReads(db: Database): SqliteReads {
     find,
     action,
     newest,
-    actions: (query) => listActions(db, query),
+    actions: (query) => listActions(db, query, head()),
     openActions: () => (open.all() as unknown as RawAction[]).map(actionOf),
     timers: () =>
       (timers.all() as { decider: string; instance: string; name: string; due_at: number }[]).map(
@@ -188,10 +205,27 @@ export function createReads(db: Database): SqliteReads {
   };
 }
 
-function topicScan(db: Database, numbers: readonly number[], rare: boolean): Statement {
-  const list = numbers.join(", ");
-  const where = rare ? `topic >= 4 AND topic IN (${list})` : `topic IN (${list})`;
-  return db.prepare(`SELECT * FROM events WHERE ${where} AND offset >= ? ORDER BY offset LIMIT ?`);
+/** Lets what waits for the process have its turn. */
+function othersFirst(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** Reads events of some topics in a range of offsets; `indexed` where it touches those only. */
+function scanOf(
+  db: Database,
+  wanted: readonly Topic[] | undefined,
+): { readonly select: Statement; readonly indexed: boolean } {
+  const numbers = (wanted ?? topics).map((topic) => topics.indexOf(topic));
+  const rare = numbers.every((number) => number >= 4);
+  const where = `${rare ? "topic >= 4 AND " : ""}topic IN (${numbers.join(", ")})`;
+  return {
+    indexed: rare && numbers.length === 1,
+    select: db.prepare(
+      `SELECT * FROM events WHERE ${where} AND offset >= ? AND offset <= ? ORDER BY offset LIMIT ?`,
+    ),
+  };
 }
 
 function recordOf(row: EventRow): LogRecord {
@@ -245,9 +279,36 @@ function actionOf(raw: RawAction): ActionRow {
   };
 }
 
-function listActions(db: Database, query: ActionListQuery): readonly ActionRow[] {
-  const where: string[] = ["request_offset < ?"];
-  const values: (string | number)[] = [query.before ?? Number.MAX_SAFE_INTEGER];
+/** Newest first: slices of the log from its end on, but all at once where an index has the rows. */
+async function listActions(
+  db: Database,
+  query: ActionListQuery,
+  head: Offset,
+): Promise<readonly ActionRow[]> {
+  const { where, values, indexed } = filterOf(query);
+  const select = db.prepare(
+    `SELECT * FROM actions WHERE ${[...where, "request_offset <= ?", "request_offset >= ?"].join(" AND ")}
+      ORDER BY request_offset DESC LIMIT ?`,
+  );
+  const found: ActionRow[] = [];
+  for (let to = Math.min(head, (query.before ?? head + 1) - 1); to >= 1;) {
+    const from = indexed ? 1 : Math.max(1, to - sliceOffsets + 1);
+    const rows = select.all(...values, to, from, query.limit - found.length);
+    found.push(...(rows as RawAction[]).map(actionOf));
+    to = from - 1;
+    if (found.length >= query.limit || to < 1) break;
+    await othersFirst();
+  }
+  return found;
+}
+
+function filterOf(query: ActionListQuery): {
+  readonly where: readonly string[];
+  readonly values: readonly (string | number)[];
+  readonly indexed: boolean;
+} {
+  const where: string[] = [];
+  const values: (string | number)[] = [];
   const equal = (column: string, value: string | number | undefined): void => {
     if (value === undefined) return;
     where.push(`${column} = ?`);
@@ -257,16 +318,19 @@ function listActions(db: Database, query: ActionListQuery): readonly ActionRow[]
   equal("command", query.command);
   equal("entity_id", query.entityId);
   equal("correlation_id", query.correlationId);
+  let indexed = query.deadLetter !== undefined;
   if (query.deadLetter !== undefined) {
     where.push("dead_letter IS NOT NULL");
     equal("dead_letter", deadLetterStatuses.indexOf(query.deadLetter));
   }
-  const statuses = query.status?.map((status) => actionStatuses.indexOf(status));
-  if (statuses !== undefined) {
+  if (query.status !== undefined) {
+    const statuses = query.status.map((status) => actionStatuses.indexOf(status));
+    const endedBadly = statuses.every((status) => status >= 5);
+    const open = statuses.every((status) => status < 4);
     where.push(`status IN (${statuses.join(", ")})`);
-    if (statuses.every((status) => status >= 5)) where.push("status >= 5");
-    if (statuses.every((status) => status < 4)) where.push("terminal_offset IS NULL");
+    if (endedBadly) where.push("status >= 5");
+    if (open) where.push("terminal_offset IS NULL");
+    indexed ||= endedBadly || open;
   }
-  const sql = `SELECT * FROM actions WHERE ${where.join(" AND ")} ORDER BY request_offset DESC LIMIT ?`;
-  return (db.prepare(sql).all(...values, query.limit) as unknown as RawAction[]).map(actionOf);
+  return { where, values, indexed };
 }

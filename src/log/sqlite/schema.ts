@@ -1,8 +1,12 @@
+import { present } from "../../base/assert.ts";
 import type { Database } from "./driver.ts";
 import { LogError } from "../log.ts";
 
 /** Written to `user_version`. A file with a higher one is from a newer program and is not touched. */
 export const schemaVersion = 1;
+
+/** `DEED` in ASCII, written to `application_id`: says whose file it is. */
+export const applicationId = 0x44454544;
 
 /**
  * Few indexes, and those that there are grow at their end: indexes decide what an append costs.
@@ -30,26 +34,38 @@ CREATE TABLE timers (decider TEXT, instance TEXT, name TEXT, due_at INTEGER NOT 
 CREATE TABLE snapshots (decider TEXT, instance TEXT, offset INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (decider, instance)) WITHOUT ROWID;
 `;
 
-/** Makes a new file's tables, or checks that the file is one that this program may write. */
-export function prepareSchema(db: Database, path: string): void {
-  const row = db.prepare("PRAGMA user_version").get() as { user_version: number };
-  const version = row.user_version;
+/** Whether a file holds a log already. Reads only. @throws {LogError} where it holds something else. */
+export function examineFile(db: Database, path: string): "new" | "log" {
+  const version = pragma(db, "user_version");
+  const application = pragma(db, "application_id");
+  const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
+  if (application === 0 && version === 0 && tables.n === 0) return "new";
+  if (application !== applicationId) {
+    throw new LogError(
+      "corrupt",
+      `Cannot open ${path} as it is a SQLite file of something else. Give another path`,
+    );
+  }
   if (version > schemaVersion) {
     throw new LogError(
       "newer_version",
       `Cannot open ${path} as a newer version of the program wrote it (schema ${String(version)}, this program knows ${String(schemaVersion)}). Run that version, or give another data folder`,
     );
   }
-  if (version === schemaVersion) return;
-  const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
-  if (tables.n > 0) {
-    throw new LogError(
-      "corrupt",
-      `Cannot open ${path} as it is a SQLite file of something else. Give another path`,
-    );
-  }
+  return "log";
+}
+
+/** Makes a new file's tables, all or none. */
+export function makeTables(db: Database): void {
   db.exec("BEGIN IMMEDIATE");
   db.exec(statements);
+  db.exec(`PRAGMA application_id = ${String(applicationId)}`);
   db.exec(`PRAGMA user_version = ${String(schemaVersion)}`);
   db.exec("COMMIT");
+}
+
+/** The one number that a pragma gives. */
+export function pragma(db: Database, name: string): number {
+  const row = db.prepare(`PRAGMA ${name}`).get() as Record<string, number>;
+  return present(row[name], `pragma ${name}`);
 }

@@ -1,43 +1,32 @@
 /**
  * The embedded log: one SQLite file in WAL mode with `synchronous=FULL`, one writer.
  *
- * The port's invariants hold by SQLite's transactions; this file adds who may write (a lock beside the
- * file, let go by the system when the process ends in whatever way), what is checked at open, and when
- * the WAL is folded back.
+ * The port's invariants hold by SQLite's transactions and by the commit engine; this file puts them
+ * together. Who may write and what is checked at open: `file.ts`.
  */
-import { existsSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import type { Clock } from "../../base/clock.ts";
 import { snowflakeMs } from "../../event/snowflake.ts";
 import { createGroupCommit } from "../commit/group-commit.ts";
 import { followByReading } from "../commit/follow.ts";
+import { dedupWindowMsDefault } from "../commit/retention.ts";
 import { LogError, type Log } from "../log.ts";
-import { openDatabase, type Database } from "./driver.ts";
+import { copyDatabase, openDatabase } from "./driver.ts";
 import { logErrorOf } from "./errors.ts";
+import { openLogFile, type LogFile, type LogFileOptions } from "./file.ts";
 import { createReads } from "./reads.ts";
 import { retainEvents } from "./retention.ts";
-import { prepareSchema } from "./schema.ts";
+import { examineFile } from "./schema.ts";
 import { createStore } from "./store.ts";
 
-export type SqliteLogOptions = {
-  /** The file; its folder is made where it is missing. */
-  readonly path: string;
+export type SqliteLogOptions = LogFileOptions & {
   readonly clock: Clock;
   /** 0 to 1023, unique among those that mint ids for one log. Default 0. */
   readonly node?: number;
   /** How long a key is remembered at least, milliseconds. Default 7 days. */
   readonly dedupWindowMs?: number;
   readonly eventBytesMax?: number;
-  /** Files up to this size are checked page by page at open, bytes. Default 256 MiB. */
-  readonly checkBytesMax?: number;
 };
-
-const dedupWindowMsDefault = 7 * 24 * 3_600_000;
-
-const checkBytesMaxDefault = 256 * 1024 * 1024;
-
-/** The WAL is folded back into the file each time that it has grown by so many pages of 4 KiB. */
-const checkpointPages = 4_000;
 
 /**
  * Opens or makes the log.
@@ -46,38 +35,21 @@ const checkpointPages = 4_000;
  */
 export function openSqliteLog(options: SqliteLogOptions): Promise<Log> {
   try {
-    return Promise.resolve(open(options));
+    const file = openLogFile(options);
+    try {
+      return Promise.resolve(assemble(file, options));
+    } catch (thrown) {
+      file.close();
+      throw thrown;
+    }
   } catch (thrown) {
     return Promise.reject(logErrorOf(thrown, "open", options.path));
   }
 }
 
-function open(options: SqliteLogOptions): Log {
-  const { path, clock } = options;
-  mkdirSync(dirname(path), { recursive: true });
-  const lock = lockWriter(path);
-  let db: Database | undefined;
-  try {
-    db = openDatabase(path);
-    db.exec("PRAGMA journal_mode = WAL");
-    db.exec("PRAGMA synchronous = FULL");
-    db.exec("PRAGMA busy_timeout = 5000");
-    db.exec("PRAGMA cache_size = -65536");
-    db.exec(`PRAGMA wal_autocheckpoint = ${String(checkpointPages)}`);
-    prepareSchema(db, path);
-    checkIntegrity(db, path, options.checkBytesMax ?? checkBytesMaxDefault);
-    return assemble({ ...options, clock, db, lock });
-  } catch (thrown) {
-    db?.close();
-    lock.close();
-    throw thrown;
-  }
-}
-
-function assemble(
-  options: SqliteLogOptions & { readonly db: Database; readonly lock: Database },
-): Log {
-  const { db, lock, path, clock } = options;
+function assemble(file: LogFile, options: SqliteLogOptions): Log {
+  const { db, path } = file;
+  const { clock } = options;
   const reads = createReads(db);
   const newest = reads.newest();
   const group = createGroupCommit({
@@ -88,11 +60,13 @@ function assemble(
     head: newest?.offset ?? 0,
     lastMintMs: newest === undefined ? 0 : snowflakeMs(newest.event.event_id),
   });
-  const asked = <T>(attempted: string, work: () => T): Promise<T> => {
+  let closed = false;
+  const asked = async <T>(attempted: string, work: () => T | Promise<T>): Promise<T> => {
+    if (closed) throw new LogError("closed", `Cannot ${attempted} ${path} as the log is closed`);
     try {
-      return Promise.resolve(work());
+      return await work();
     } catch (thrown) {
-      return Promise.reject(logErrorOf(thrown, attempted, path));
+      throw logErrorOf(thrown, attempted, path);
     }
   };
   const log: Log = {
@@ -112,68 +86,48 @@ function assemble(
     snapshots: reads.snapshots,
     reads: reads.stage,
     retain: (policy) =>
-      asked("remove old events from", () =>
-        retainEvents(db, policy, {
-          nowMs: clock.nowMs(),
-          dedupWindowMs: options.dedupWindowMs ?? dedupWindowMsDefault,
-        }),
-      ),
-    backup: (target) => asked("back up", () => backUp(db, target)),
+      asked("remove old events from", () => {
+        const dedupWindowMs = options.dedupWindowMs ?? dedupWindowMsDefault;
+        const limits = { nowMs: clock.nowMs(), dedupWindowMs };
+        return retainEvents({ db, reads, policy, limits, clock, stopped: () => closed });
+      }),
+    backup: (target) => asked("back up", () => backUpSqliteLog(path, target)),
     close: async () => {
+      if (closed) return;
       await group.close();
-      db.close();
-      lock.close();
+      closed = true;
+      file.close();
     },
   };
   return log;
 }
 
-/** A copy as of now, made by a reader: works beside a running writer, too. @throws {LogError} */
-export function backUpSqliteLog(path: string, target: string): void {
-  const db = openDatabase(path, { readOnly: true });
-  try {
-    backUp(db, target);
-  } catch (thrown) {
-    throw logErrorOf(thrown, "back up", path);
-  } finally {
-    db.close();
-  }
-}
-
-function backUp(db: Database, target: string): void {
+/**
+ * A copy as of now, made by a reader on a thread of its own: works beside a running writer, too, which
+ * it does not hold up. The copy has its name only when it is whole.
+ *
+ * @throws {LogError} `exists`, or what kept it from being read or written.
+ */
+export async function backUpSqliteLog(path: string, target: string): Promise<void> {
   if (existsSync(target)) {
     throw new LogError(
       "exists",
       `Cannot back up to ${target} as it is there already. Give another path`,
     );
   }
-  db.prepare("VACUUM INTO ?").run(target);
-}
-
-/** Holds a lock file's write lock for as long as the process lives. */
-function lockWriter(path: string): Database {
-  const lockPath = `${path}.lock`;
-  const lock = openDatabase(lockPath);
+  const partial = `${target}.partial`;
   try {
-    lock.exec("PRAGMA journal_mode = DELETE");
-    lock.exec("BEGIN EXCLUSIVE");
-    return lock;
+    rmSync(partial, { force: true });
+    const db = openDatabase(path, { readOnly: true });
+    try {
+      examineFile(db, path);
+      await copyDatabase(db, partial);
+    } finally {
+      db.close();
+    }
+    renameSync(partial, target);
   } catch (thrown) {
-    lock.close();
-    throw logErrorOf(thrown, "open", path);
+    rmSync(partial, { force: true });
+    throw logErrorOf(thrown, `back up ${path} to`, target);
   }
-}
-
-function checkIntegrity(db: Database, path: string, bytesMax: number): void {
-  const { page_count: pages } = db.prepare("PRAGMA page_count").get() as { page_count: number };
-  const { page_size: pageBytes } = db.prepare("PRAGMA page_size").get() as { page_size: number };
-  if (pages * pageBytes > bytesMax) return;
-  const { quick_check: found } = db.prepare("PRAGMA quick_check(1)").get() as {
-    quick_check: string;
-  };
-  if (found === "ok") return;
-  throw new LogError(
-    "corrupt",
-    `Cannot open ${path} as the file is damaged (${found}). Stop, keep a copy of it, and restore the newest backup`,
-  );
 }
