@@ -48,6 +48,8 @@ export function createOutcomes(log: Log): Outcomes {
     }
   });
 
+  let closed = false;
+
   const already = async (action: ActionId): Promise<LogRecord | undefined> => {
     const row = await log.getAction(action);
     if (row?.terminalOffset === undefined) return undefined;
@@ -58,6 +60,10 @@ export function createOutcomes(log: Log): Outcomes {
   return {
     wait: (action, { timeoutMs, signal, lookBack = true }) =>
       new Promise((resolve, reject) => {
+        if (closed) {
+          resolve(undefined);
+          return;
+        }
         let timer: ReturnType<typeof setTimeout> | undefined;
         const done: Waiter = (record) => {
           const waiting = waiters.get(action);
@@ -77,12 +83,19 @@ export function createOutcomes(log: Log): Outcomes {
         if (signal?.aborted === true) giveUp();
         else signal?.addEventListener("abort", giveUp);
         if (!lookBack) return;
-        already(action).then((record) => {
-          if (record !== undefined) done(record);
-        }, reject);
+        already(action).then(
+          (record) => {
+            if (record !== undefined) done(record);
+          },
+          (thrown: unknown) => {
+            reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
+            giveUp();
+          },
+        );
       }),
     size: () => waiters.size,
     close: () => {
+      closed = true;
       stopListening();
       for (const waiting of [...waiters.values()])
         for (const waiter of [...waiting]) waiter(undefined);

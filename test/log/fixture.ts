@@ -1,0 +1,168 @@
+/** What tests of a log are made of: a clock that they move, events, and a stage that they steer. */
+import type { Clock } from "../../src/base/clock.ts";
+import { timestamp } from "../../src/base/clock.ts";
+import type { LogRecord, NewEvent } from "../../src/event/envelope.ts";
+import { actionIdOf, type ActionId, type ExecutionId } from "../../src/event/ids.ts";
+import type { ActionRow, Log, Stage } from "../../src/log/log.ts";
+
+export const startMs = Date.UTC(2026, 10, 24, 5, 0, 0);
+
+export type TestClock = Clock & {
+  readonly move: (byMs: number) => void;
+  /** How many timers were asked for so far. */
+  readonly timers: () => number;
+  /** Calls every task that waits for a time. */
+  readonly ring: () => void;
+};
+
+/** A clock whose time stands still until it is moved, and whose turns are the process's. */
+export function createTestClock(): TestClock {
+  let nowMs = startMs;
+  let asked = 0;
+  let tasks: (() => void)[] = [];
+  return {
+    nowMs: () => nowMs,
+    after: (_delayMs, task) => {
+      asked += 1;
+      tasks.push(task);
+      return () => {
+        tasks = tasks.filter((other) => other !== task);
+      };
+    },
+    soon: (task) => {
+      setImmediate(task);
+    },
+    move: (byMs) => {
+      nowMs += byMs;
+    },
+    timers: () => asked,
+    ring: () => {
+      const due = tasks;
+      tasks = [];
+      for (const task of due) task();
+    },
+  };
+}
+
+export type EventSketch = {
+  readonly type?: string;
+  readonly entity?: string;
+  readonly key?: string;
+  readonly tenant?: string;
+  readonly action?: ActionId;
+  readonly execution?: string;
+  readonly attrs?: NewEvent["attrs"];
+};
+
+export function eventOf(sketch: EventSketch = {}): NewEvent {
+  const { type = "job.failed", entity = "job:nightly", key, tenant, action, execution } = sketch;
+  return {
+    ts: timestamp(startMs),
+    event_type: type,
+    entity_id: entity,
+    source: { system: "test", ns: {} },
+    tags: tenant === undefined ? {} : { tenant },
+    attrs: sketch.attrs ?? {},
+    ...(key === undefined ? {} : { idempotency_key: key }),
+    ...(action === undefined ? {} : { action_id: action }),
+    ...(execution === undefined ? {} : { execution_id: execution as ExecutionId }),
+  };
+}
+
+/** A request as the API makes it: its action's id follows from tenant and key. */
+export function requestOf(key: string, more: Omit<EventSketch, "key" | "action"> = {}): NewEvent {
+  const action = actionIdOf(more.tenant ?? "default", key);
+  return eventOf({ attrs: { command: "noop" }, ...more, type: "action.requested", key, action });
+}
+
+/** A stage of which a test gives what matters to it. */
+export function stageOf(parts: Partial<Stage>): Stage {
+  return {
+    step: () => ({ events: [] }),
+    settle: () => [],
+    writes: () => ({ actions: [], timers: [], snapshots: [] }),
+    committed: () => undefined,
+    rolledBack: () => undefined,
+    ...parts,
+  };
+}
+
+const statusOf: { readonly [type: string]: ActionRow["status"] | undefined } = {
+  "action.requested": "requested",
+  "action.accepted": "accepted",
+  "action.started": "started",
+  "action.retrying": "retrying",
+  "action.succeeded": "succeeded",
+  "action.failed": "failed",
+  "action.cancelled": "cancelled",
+};
+
+const terminal: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled"]);
+
+/** Keeps a row for each action, the newest event's type as its status: the smallest of kernels. */
+export function rowStage(log: Pick<Log, "openActions">, parts: Partial<Stage> = {}): Stage {
+  const rows = new Map(log.openActions().map((row) => [row.actionId, row]));
+  let touched = new Map<ActionId, ActionRow>();
+  const fold = (record: LogRecord): void => {
+    const { event, offset, ingestedAtMs } = record;
+    const status = statusOf[event.event_type];
+    if (event.action_id === undefined || status === undefined) return;
+    const before =
+      status === "requested"
+        ? requestedRow(record, event.action_id)
+        : (touched.get(event.action_id) ?? rows.get(event.action_id));
+    if (before === undefined || before.terminalOffset !== undefined) return;
+    const ended = terminal.has(status) ? { terminalOffset: offset, endedAtMs: ingestedAtMs } : {};
+    touched.set(event.action_id, { ...before, ...ended, status, lastOffset: offset });
+  };
+  return stageOf({
+    ...parts,
+    step: (record, reads) => {
+      fold(record);
+      return parts.step?.(record, reads) ?? { events: [] };
+    },
+    writes: () => {
+      const more = parts.writes?.() ?? { actions: [], timers: [], snapshots: [] };
+      return { ...more, actions: [...more.actions, ...touched.values()] };
+    },
+    committed: (records) => {
+      for (const [id, row] of touched) rows.set(id, row);
+      touched = new Map();
+      parts.committed?.(records);
+    },
+    rolledBack: () => {
+      touched = new Map();
+      parts.rolledBack?.();
+    },
+  });
+}
+
+function requestedRow({ event, offset, ingestedAtMs }: LogRecord, actionId: ActionId): ActionRow {
+  const { correlation_id: correlationId } = event;
+  return {
+    actionId,
+    requestOffset: offset,
+    lastOffset: offset,
+    tenant: typeof event.tags["tenant"] === "string" ? event.tags["tenant"] : "default",
+    command: typeof event.attrs["command"] === "string" ? event.attrs["command"] : "none",
+    entityId: event.entity_id,
+    ...(correlationId === undefined ? {} : { correlationId }),
+    status: "requested",
+    attempt: 1,
+    requestedAtMs: ingestedAtMs,
+  };
+}
+
+/** Whatever a promise was rejected with; fails where it was not. */
+export async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    (value) => {
+      throw new Error(`Expected a rejection: got ${JSON.stringify(value).slice(0, 100)}`);
+    },
+    (thrown: unknown) => thrown,
+  );
+}
+
+export function offsetsOf(records: readonly { readonly offset: number }[]): readonly number[] {
+  return records.map(({ offset }) => offset);
+}
