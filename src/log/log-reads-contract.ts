@@ -26,6 +26,7 @@ function rangeReads({ log }: LogCase): void {
     await log().append(types.map((type) => eventOf({ type })));
     const read = async (topics: LogRecord["topic"][], from = 1, limit = 10) =>
       offsetsOf(await log().read({ from, limit, topics }));
+    expect(await read(["events.normalized"])).toEqual([1]);
     expect(await read(["decisions"])).toEqual([2, 4]);
     expect(await read(["decisions"], 3)).toEqual([4]);
     expect(await read(["decisions"], 1, 1)).toEqual([2]);

@@ -30,9 +30,9 @@ export async function* followByReading(
       } else if (from <= head) {
         from = head + 1;
       } else {
+        // Nothing comes between the look at the head and this: both are in one turn.
         await new Promise<void>((resolve) => {
           wake = resolve;
-          if (signal.aborted || log.head() >= from) resolve();
         });
         wake = undefined;
       }

@@ -2,7 +2,6 @@ import {
   chmodSync,
   closeSync,
   copyFileSync,
-  existsSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -14,21 +13,29 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   createTestClock,
   eventOf,
-  offsetsOf,
   rejectionOf,
   requestOf,
   rowStage,
 } from "../../../test/log/fixture.ts";
+import {
+  filled,
+  folder,
+  inFile,
+  openLog,
+  path,
+  refusal,
+  rowOf,
+  useLogFile,
+} from "../../../test/log/log-file.ts";
 import { logContract } from "../log-contract.ts";
-import { LogError, type Log } from "../log.ts";
-import { openDatabase, type Database } from "./driver.ts";
+import type { LogError } from "../log.ts";
 import { openLogFile } from "./file.ts";
 import { applicationId, pragma, schemaVersion } from "./schema.ts";
-import { backUpSqliteLog, openSqliteLog, type SqliteLogOptions } from "./sqlite-log.ts";
+import { openSqliteLog } from "./sqlite-log.ts";
 
 logContract("sqlite", () => {
   const folder = mkdtempSync(join(tmpdir(), "deed-log-"));
@@ -45,59 +52,7 @@ logContract("sqlite", () => {
   };
 });
 
-let folder: string;
-let path: string;
-let opened: Log[];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "deed-log-"));
-  path = join(folder, "deed.db");
-  opened = [];
-});
-
-afterEach(async () => {
-  for (const log of opened) await log.close();
-  chmodSync(folder, 0o755);
-  rmSync(folder, { recursive: true });
-});
-
-async function open(options: Partial<SqliteLogOptions> = {}): Promise<Log> {
-  const log = await openSqliteLog({ path, clock: createTestClock(), ...options });
-  opened.push(log);
-  return log;
-}
-
-async function refusal(options: Partial<SqliteLogOptions> = {}): Promise<LogError> {
-  const thrown = await rejectionOf(openSqliteLog({ path, clock: createTestClock(), ...options }));
-  expect(thrown).toBeInstanceOf(LogError);
-  return thrown as LogError;
-}
-
-/** Looks into the file beside the log, as a person with the sqlite3 command does. */
-function inFile<T>(work: (db: Database) => T, file = path): T {
-  const db = openDatabase(file);
-  try {
-    return work(db);
-  } finally {
-    db.close();
-  }
-}
-
-function rowOf(sql: string): unknown {
-  return inFile((db): unknown => db.prepare(sql).get());
-}
-
-async function filled(events: number, options: Partial<SqliteLogOptions> = {}): Promise<Log> {
-  const log = await open(options);
-  const attrs = { text: "x".repeat(300) };
-  for (let at = 0; at < events; at += 100) {
-    const batch = Array.from({ length: Math.min(100, events - at) }, (_, index) =>
-      eventOf({ key: `k${String(at + index)}`, attrs }),
-    );
-    await log.append(batch);
-  }
-  return log;
-}
+useLogFile();
 
 describe("durability", () => {
   test("1. a commit is synced before it counts: WAL and synchronous=FULL", () => {
@@ -113,7 +68,7 @@ describe("durability", () => {
   });
 
   test("1. appends that wait together cost one commit of the file", async () => {
-    const log = await open();
+    const log = await openLog();
     await log.append([eventOf()]);
     const before = commitsInWal();
     await log.append([eventOf()]);
@@ -127,13 +82,13 @@ describe("durability", () => {
     await (await filled(100)).close();
     const copy = join(folder, "copy.db");
     copyFileSync(path, copy);
-    expect((await open({ path: copy })).head()).toBe(100);
+    expect((await openLog({ path: copy })).head()).toBe(100);
   });
 });
 
 describe("one writer", () => {
   test("a second log on the file is refused as locked, and the first goes on", async () => {
-    const log = await open();
+    const log = await openLog();
     await log.append([eventOf()]);
     const thrown = await refusal();
     expect(thrown).toMatchObject({ code: "locked", retryable: true });
@@ -144,14 +99,14 @@ describe("one writer", () => {
   });
 
   test("another name of the same file does not get round the lock", async () => {
-    await open();
+    await openLog();
     const other = join(folder, "other.db");
     symlinkSync(path, other);
     expect(await refusal({ path: other })).toMatchObject({ code: "locked" });
   });
 
   test("the lock is let go by close, and by an open that failed", async () => {
-    const log = await open();
+    const log = await openLog();
     await log.close();
     inFile((db) => {
       db.exec("PRAGMA user_version = 99");
@@ -160,7 +115,7 @@ describe("one writer", () => {
     inFile((db) => {
       db.exec(`PRAGMA user_version = ${String(schemaVersion)}`);
     });
-    expect((await open()).head()).toBe(0);
+    expect((await openLog()).head()).toBe(0);
   });
 });
 
@@ -197,7 +152,7 @@ describe("what cannot be opened", () => {
     for (let page = 20; page < pages - 20; page += 1) {
       overwrite(path, { at: page * 4_096, bytes: 4_096 });
     }
-    const log = await open({ checkBytesMax: 1_000 });
+    const log = await openLog({ checkBytesMax: 1_000 });
     const thrown = await rejectionOf(log.read({ from: 1, limit: 3_000 }));
     expect(thrown).toMatchObject({ code: "corrupt", retryable: false });
     expect((thrown as LogError).message).toContain("restore the newest backup");
@@ -208,7 +163,7 @@ describe("what cannot be opened", () => {
     inFile((db) => {
       db.exec("UPDATE events SET body = substr(body, 1, 40) WHERE offset = 5");
     });
-    const log = await open();
+    const log = await openLog();
     const thrown = await rejectionOf(log.read({ from: 1, limit: 10 }));
     expect(thrown).toMatchObject({ code: "corrupt", retryable: false });
     expect((thrown as LogError).message).toContain("the file is damaged");
@@ -267,129 +222,21 @@ describe("what cannot be opened", () => {
   });
 
   test("a folder that is missing is made", async () => {
-    const log = await open({ path: join(folder, "a", "b", "deed.db") });
+    const log = await openLog({ path: join(folder, "a", "b", "deed.db") });
     expect(await log.append([eventOf()])).toMatchObject([{ offset: 1 }]);
-  });
-});
-
-describe("a full disk", () => {
-  test("appends are refused as full, nothing is lost, and they go on when space is back", async () => {
-    const clock = createTestClock();
-    const log = await open({ clock, fileBytesMax: 1_000_000 });
-    log.attach(rowStage(log));
-    const acknowledged: number[] = [];
-    const attrs = { text: "x".repeat(20_000) };
-    const first = await fillUp(log, { attrs, acknowledged });
-    expect(first).toMatchObject({ code: "full", retryable: true });
-    expect(first.message).toContain(
-      "no space is left on the device. Free some: appends go on by themselves then",
-    );
-    expect(acknowledged.length).toBeGreaterThan(20);
-    expect(log.head()).toBe(acknowledged.length);
-    expect(offsetsOf(await log.read({ from: 1, limit: 1_000 }))).toEqual(acknowledged);
-    clock.move(1_000);
-    expect(await log.retain({ "events.normalized": 1 })).toBe(acknowledged.length - 1);
-    const [receipt] = await log.append([eventOf({ attrs })]);
-    expect(receipt?.offset).toBe(acknowledged.length + 1);
-    await fillUp(log, { attrs, acknowledged });
-    expect(rowOf("PRAGMA quick_check")).toEqual({ quick_check: "ok" });
-    expect(statSync(path).size).toBeLessThanOrEqual(1_000_000);
-  });
-
-  test("a log that was full opens again with more room and has all that was acknowledged", async () => {
-    const log = await open({ fileBytesMax: 300_000 });
-    const acknowledged: number[] = [];
-    await fillUp(log, { attrs: { text: "x".repeat(20_000) }, acknowledged });
-    await log.close();
-    const roomy = await open();
-    expect(offsetsOf(await roomy.read({ from: 1, limit: 1_000 }))).toEqual(acknowledged);
-    expect(await roomy.append([eventOf()])).toMatchObject([{ offset: acknowledged.length + 1 }]);
-  });
-
-  const fillUp = async (
-    log: Log,
-    { attrs, acknowledged }: { attrs: { text: string }; acknowledged: number[] },
-  ): Promise<LogError> => {
-    for (;;) {
-      try {
-        for (const { offset } of await log.append([eventOf({ attrs })])) acknowledged.push(offset);
-      } catch (thrown) {
-        return thrown as LogError;
-      }
-    }
-  };
-});
-
-describe("backup", () => {
-  test("a copy made while appends go on is whole, opens, and holds all up to its head", async () => {
-    const log = await filled(3_000);
-    const target = join(folder, "copy.db");
-    let ended = false;
-    const copying = log.backup(target).then(() => (ended = true));
-    let during = 0;
-    while (!ended) {
-      await log.append([requestOf(`during-${String(during)}`), eventOf()]);
-      during += 1;
-    }
-    await copying;
-    expect(during).toBeGreaterThan(0);
-    expect(existsSync(`${target}.partial`)).toBe(false);
-    const copy = await open({ path: target });
-    const head = copy.head();
-    expect(head).toBeGreaterThanOrEqual(3_000);
-    expect(head).toBeLessThanOrEqual(log.head());
-    const query = { from: 1, limit: head };
-    expect(await copy.read(query)).toEqual(await log.read(query));
-    const [again, fresh] = await copy.append([eventOf({ key: "k7" }), eventOf()]);
-    expect(again).toMatchObject({ offset: 8, duplicate: true });
-    expect(fresh).toMatchObject({ offset: head + 1, duplicate: false });
-  });
-
-  test("a target that is there is not touched", async () => {
-    const log = await filled(10);
-    const target = join(folder, "copy.db");
-    writeFileSync(target, "mine");
-    const thrown = await rejectionOf(log.backup(target));
-    expect(thrown).toMatchObject({ code: "exists", retryable: false });
-    expect(readFileSync(target, "utf8")).toBe("mine");
-  });
-
-  test("a target that cannot be written is named, and leaves nothing behind", async () => {
-    const log = await filled(10);
-    const target = join(folder, "missing", "copy.db");
-    const thrown = await rejectionOf(log.backup(target));
-    expect(thrown).toMatchObject({ code: "io" });
-    expect((thrown as LogError).message).toContain(`Cannot back up ${path} to ${target}`);
-    expect(existsSync(target)).toBe(false);
-  });
-
-  test("a copy can be made beside a running log by somebody who does not hold its lock", async () => {
-    await filled(200);
-    const target = join(folder, "copy.db");
-    await backUpSqliteLog(path, target);
-    expect((await open({ path: target })).head()).toBe(200);
-  });
-
-  test("a file that is no log is not backed up", async () => {
-    inFile((db) => {
-      db.exec("CREATE TABLE diary (day TEXT)");
-    });
-    const thrown = await rejectionOf(backUpSqliteLog(path, join(folder, "copy.db")));
-    expect(thrown).toMatchObject({ code: "corrupt" });
-    expect(existsSync(join(folder, "copy.db"))).toBe(false);
   });
 });
 
 describe("the file", () => {
   test("says whose it is and in which version", async () => {
-    await open();
+    await openLog();
     expect(rowOf("PRAGMA application_id")).toEqual({ application_id: applicationId });
     expect(rowOf("PRAGMA user_version")).toEqual({ user_version: 1 });
   });
 
   test("retention leaves nothing behind of what it removed", async () => {
     const clock = createTestClock();
-    const log = await open({ clock, dedupWindowMs: 0 });
+    const log = await openLog({ clock, dedupWindowMs: 0 });
     log.attach(rowStage(log));
     for (let at = 0; at < 20; at += 1) {
       const request = requestOf(`r${String(at)}`);
