@@ -1,9 +1,8 @@
 /** The part of the log's contract that is about reading; run by `log-contract.ts`. */
-import { expect, test } from "vitest";
-import { eventOf, offsetsOf, requestOf, rowStage } from "../../test/log/fixture.ts";
+import { expect, test, vi } from "vitest";
+import { eventOf, offsetsOf, requestOf, rowStage, type LogCase } from "../../test/log/fixture.ts";
 import type { LogRecord } from "../event/envelope.ts";
 import { actionIdOf, eventId, executionId } from "../event/ids.ts";
-import type { LogCase } from "./log-contract.ts";
 
 export function readsContract(given: LogCase): void {
   rangeReads(given);
@@ -183,18 +182,26 @@ function following({ log, clock }: LogCase): void {
 
   test("follow arms no timer, and looks at the log only when something was committed", async () => {
     const ends = new AbortController();
-    let reads = 0;
-    const next = log().follow({ from: 1, signal: ends.signal })[Symbol.asyncIterator]().next();
-    void next.then(() => (reads += 1));
-    await turn();
-    const idle = process.getActiveResourcesInfo().filter((kind) => kind !== "Immediate");
-    for (let turns = 0; turns < 50; turns += 1) await turn();
-    expect(process.getActiveResourcesInfo().filter((kind) => kind !== "Immediate")).toEqual(idle);
-    expect({ timers: clock().timers(), reads }).toEqual({ timers: 0, reads: 0 });
-    await log().append([eventOf()]);
-    await next;
-    expect({ timers: clock().timers(), reads }).toEqual({ timers: 0, reads: 1 });
-    ends.abort();
+    const read = vi.spyOn(log(), "read");
+    const timers = [vi.spyOn(globalThis, "setTimeout"), vi.spyOn(globalThis, "setInterval")];
+    const asked = () => [clock().timers(), ...timers.map((timer) => timer.mock.calls.length)];
+    try {
+      const next = log().follow({ from: 1, signal: ends.signal })[Symbol.asyncIterator]().next();
+      for (let turns = 0; turns < 50; turns += 1) await turn();
+      expect({ reads: read.mock.calls.length, asked: asked() }).toEqual({
+        reads: 0,
+        asked: [0, 0, 0],
+      });
+      await log().append([eventOf()]);
+      await next;
+      expect({ reads: read.mock.calls.length, asked: asked() }).toEqual({
+        reads: 1,
+        asked: [0, 0, 0],
+      });
+    } finally {
+      for (const spy of [read, ...timers]) spy.mockRestore();
+      ends.abort();
+    }
   });
 
   test("onCommit tells of each commit once, until it is ended", async () => {

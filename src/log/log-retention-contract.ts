@@ -1,8 +1,7 @@
 /** The part of the log's contract that is about removing old events; run by `log-contract.ts`. */
 import { expect, test } from "vitest";
-import { eventOf, offsetsOf, requestOf, rowStage } from "../../test/log/fixture.ts";
+import { eventOf, offsetsOf, requestOf, rowStage, type LogCase } from "../../test/log/fixture.ts";
 import { actionIdOf, executionId } from "../event/ids.ts";
-import type { LogCase } from "./log-contract.ts";
 
 const hour = 3_600_000;
 const day = 24 * hour;

@@ -7,11 +7,11 @@ import {
   requestOf,
   rowStage,
   stageOf,
+  type LogCase,
 } from "../../test/log/fixture.ts";
 import type { LogRecord } from "../event/envelope.ts";
 import { actionIdOf } from "../event/ids.ts";
 import type { ActionRow, Stage } from "./log.ts";
-import type { LogCase } from "./log-contract.ts";
 
 export function stageContract(given: LogCase): void {
   derived(given);

@@ -44,6 +44,29 @@ export function createTestClock(): TestClock {
   };
 }
 
+export type OpenOptions = {
+  readonly clock: TestClock;
+  readonly dedupWindowMs?: number;
+  readonly eventBytesMax?: number;
+  /** A store that takes a few small events, but no commit of four events of 100 kB. */
+  readonly small?: boolean;
+};
+
+/** One store. Each `open` is a process that starts on it, after the former one has closed its log. */
+export type LogStore = {
+  readonly open: (options: OpenOptions) => Promise<Log>;
+  /** Lets go of what the store took. */
+  readonly remove: () => void;
+};
+
+/** The log of one case, opened before it and closed behind it. */
+export type LogCase = {
+  readonly log: () => Log;
+  readonly clock: () => TestClock;
+  /** Closes the log and opens another one on the same store. */
+  readonly reopen: (options?: Omit<OpenOptions, "clock">) => Promise<Log>;
+};
+
 export type EventSketch = {
   readonly type?: string;
   readonly entity?: string;
