@@ -195,7 +195,7 @@ test("the log in memory and the SQLite log give the same answers", async () => {
       const clock: TestClock = createTestClock();
       const openBoth = async (): Promise<Pair> => ({
         memory: attachStage(createMemoryLog({ clock, disk, dedupWindowMs })),
-        sqlite: attachStage(await openSqliteLog({ clock, path, dedupWindowMs })),
+        sqlite: attachStage(await openSqliteLog({ clock, path, dedupWindowMs, tailEventsMax: 9 })),
       });
       const closeBoth = ({ memory, sqlite }: Pair) => Promise.all([memory.close(), sqlite.close()]);
       let pair = await openBoth();

@@ -22,6 +22,7 @@ import {
   type TimerRow,
 } from "../log.ts";
 import type { Database, Statement } from "./driver.ts";
+import type { IndexTail } from "./index-tail.ts";
 import { belongsTo, bucketSize, slotOf, threadHash } from "./threads.ts";
 
 export type SqliteReads = {
@@ -35,6 +36,8 @@ export type SqliteReads = {
   readonly timers: () => readonly TimerRow[];
   readonly snapshots: (decider: string) => readonly (Snapshot & { readonly instance: string })[];
   readonly newest: () => LogRecord | undefined;
+  /** Events that the index tables do not have yet, in order. */
+  readonly unindexed: () => readonly LogRecord[];
   readonly stage: StageReads;
 };
 
@@ -46,10 +49,13 @@ const sliceOffsets = 20_000;
 /** Events that are parsed in one turn to see whose they are. */
 const parsedAtOnce = 1_000;
 
-export function createReads(db: Database): SqliteReads {
+export function createReads(db: Database, tail: IndexTail): SqliteReads {
   const at = db.prepare("SELECT * FROM events WHERE offset = ?");
   const from = db.prepare("SELECT * FROM events WHERE offset >= ? ORDER BY offset LIMIT ?");
   const before = db.prepare("SELECT * FROM events WHERE offset <= ? ORDER BY offset DESC LIMIT 1");
+  const unindexed = db.prepare(
+    "SELECT * FROM events WHERE offset > (SELECT upto FROM index_state) ORDER BY offset",
+  );
   const first = db.prepare("SELECT min(offset) AS offset FROM events");
   const up = db.prepare(
     "SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset LIMIT ?",
@@ -57,7 +63,6 @@ export function createReads(db: Database): SqliteReads {
   const down = db.prepare(
     "SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset DESC LIMIT ?",
   );
-  const keyOffset = db.prepare("SELECT offset FROM keys WHERE hash = ?");
   const actionAt = db.prepare("SELECT * FROM actions WHERE request_offset = ?");
   const open = db.prepare(
     "SELECT * FROM actions WHERE terminal_offset IS NULL ORDER BY request_offset",
@@ -82,10 +87,8 @@ export function createReads(db: Database): SqliteReads {
 
   const oldest = (): Offset => (first.get() as { offset: number | null }).offset ?? 1;
 
-  const requestOffset = (id: ActionId): Offset | undefined => {
-    const key = Buffer.from(id.slice("act_".length), "hex");
-    return (keyOffset.get(key) as { offset: number } | undefined)?.offset;
-  };
+  const requestOffset = (id: ActionId): Offset | undefined =>
+    tail.offsetOf(id.slice("act_".length));
 
   const action = (id: ActionId): ActionRow | undefined => {
     const offset = requestOffset(id);
@@ -93,13 +96,15 @@ export function createReads(db: Database): SqliteReads {
     return row === undefined ? undefined : actionOf(row);
   };
 
-  /** Offsets of a thread, bucket by bucket, in the order asked for. */
+  /** Offsets of a thread, bucket by bucket, in the order asked for; those of the tail are the newest. */
   function* offsetsOf(query: {
     readonly hash: number;
     readonly from: Offset;
     readonly to: Offset;
     readonly newest: boolean;
   }): Generator<Offset> {
+    const recent = tail.thread(query.hash).filter((offset) => offset >= query.from);
+    if (query.newest) yield* recent.reverse();
     const first = Math.floor(query.from / bucketSize);
     const last = Math.floor(query.to / bucketSize);
     for (let step = 0; step <= last - first; step += 1) {
@@ -108,6 +113,7 @@ export function createReads(db: Database): SqliteReads {
       const rows = (query.newest ? down : up).all(slot, query.from, bucketSize);
       for (const row of rows) yield (row as { offset: number }).offset;
     }
+    if (!query.newest) yield* recent;
   }
 
   const thread = (query: ThreadQuery): readonly LogRecord[] => {
@@ -182,6 +188,7 @@ export function createReads(db: Database): SqliteReads {
     find,
     action,
     newest,
+    unindexed: () => (unindexed.all() as EventRow[]).map(recordOf),
     actions: (query) => listActions(db, query, head()),
     openActions: () => (open.all() as unknown as RawAction[]).map(actionOf),
     timers: () =>

@@ -7,6 +7,7 @@ import { isKept, removableBeforeMs, type RetentionLimits } from "../commit/reten
 import { keyHashOf } from "../commit/key.ts";
 import type { RetentionPolicy } from "../log.ts";
 import type { Database } from "./driver.ts";
+import type { IndexTail } from "./index-tail.ts";
 import type { SqliteReads } from "./reads.ts";
 import { ownersOf, slotOf } from "./threads.ts";
 
@@ -16,6 +17,7 @@ const eventsAtOnce = 1_000;
 export type RetentionOptions = {
   readonly db: Database;
   readonly reads: SqliteReads;
+  readonly tail: IndexTail;
   readonly policy: RetentionPolicy;
   readonly limits: RetentionLimits;
   readonly clock: Clock;
@@ -38,6 +40,7 @@ export async function retainEvents(options: RetentionOptions): Promise<number> {
     "SELECT offset, topic, ingested_at FROM events WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?",
   );
   const remove = remover(db);
+  options.tail.flush();
   const newest = reads.newest()?.offset ?? 0;
   const youngestMs = removableBeforeMs(policy, limits);
   let removed = 0;

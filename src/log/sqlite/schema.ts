@@ -14,6 +14,7 @@ export const applicationId = 0x44454544;
  * - `keys`: deduplication, and from an action's id to its request: both are the same 16 bytes.
  * - `threads`: who an event belongs to, in buckets of 16,384 offsets. Inserts touch the newest bucket
  *   only; a lookup seeks once a bucket. `slot` = bucket × 2^32 + a 32-bit hash of the owner.
+ * - both are behind the events by what `index-tail.ts` keeps; `index_state.upto` is the last offset in them.
  * - rare topics and actions that are open, failed or dead-lettered have partial indexes.
  */
 const statements = `
@@ -21,6 +22,8 @@ CREATE TABLE events (offset INTEGER PRIMARY KEY, topic INTEGER NOT NULL, ingeste
 CREATE INDEX events_rare ON events (topic) WHERE topic >= 4;
 CREATE TABLE keys (hash BLOB PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE threads (slot INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (slot, offset)) WITHOUT ROWID;
+CREATE TABLE index_state (upto INTEGER NOT NULL);
+INSERT INTO index_state VALUES (0);
 CREATE TABLE actions (
   request_offset INTEGER PRIMARY KEY, action_id TEXT NOT NULL, last_offset INTEGER NOT NULL,
   terminal_offset INTEGER, tenant TEXT NOT NULL, command TEXT NOT NULL, entity_id TEXT NOT NULL,

@@ -37,20 +37,24 @@ import { openLogFile } from "./file.ts";
 import { applicationId, pragma, schemaVersion } from "./schema.ts";
 import { openSqliteLog } from "./sqlite-log.ts";
 
-logContract("sqlite", () => {
-  const folder = mkdtempSync(join(tmpdir(), "deed-log-"));
-  return {
-    open: ({ small = false, ...options }) =>
-      openSqliteLog({
-        ...options,
-        path: join(folder, "deed.db"),
-        ...(small ? { fileBytesMax: 300_000 } : {}),
-      }),
-    remove: () => {
-      rmSync(folder, { recursive: true });
-    },
-  };
-});
+/** Index entries wait in memory for long, for a few events, or not at all: nobody must notice. */
+for (const tailEventsMax of [4_096, 7, 1]) {
+  logContract(`sqlite, ${String(tailEventsMax)} events in the index tail`, () => {
+    const folder = mkdtempSync(join(tmpdir(), "deed-log-"));
+    return {
+      open: ({ small = false, ...options }) =>
+        openSqliteLog({
+          ...options,
+          path: join(folder, "deed.db"),
+          tailEventsMax,
+          ...(small ? { fileBytesMax: 300_000 } : {}),
+        }),
+      remove: () => {
+        rmSync(folder, { recursive: true });
+      },
+    };
+  });
+}
 
 useLogFile();
 
@@ -147,7 +151,7 @@ describe("what cannot be opened", () => {
   });
 
   test("a damaged page that the check at open left out is reported by whoever reads it", async () => {
-    await (await filled(3_000)).close();
+    await (await filled(3_000, { tailEventsMax: 1 })).close();
     const pages = Math.floor(statSync(path).size / 4_096);
     for (let page = 20; page < pages - 20; page += 1) {
       overwrite(path, { at: page * 4_096, bytes: 4_096 });
@@ -159,7 +163,7 @@ describe("what cannot be opened", () => {
   });
 
   test("an event whose text was damaged is reported as corrupt", async () => {
-    await (await filled(10)).close();
+    await (await filled(10, { tailEventsMax: 1 })).close();
     inFile((db) => {
       db.exec("UPDATE events SET body = substr(body, 1, 40) WHERE offset = 5");
     });

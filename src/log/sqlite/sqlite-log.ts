@@ -14,6 +14,7 @@ import { LogError, type Log } from "../log.ts";
 import { copyDatabase, openDatabase } from "./driver.ts";
 import { logErrorOf } from "./errors.ts";
 import { openLogFile, type LogFile, type LogFileOptions } from "./file.ts";
+import { createIndexTail } from "./index-tail.ts";
 import { createReads } from "./reads.ts";
 import { retainEvents } from "./retention.ts";
 import { examineFile } from "./schema.ts";
@@ -26,6 +27,8 @@ export type SqliteLogOptions = LogFileOptions & {
   /** How long a key is remembered at least, milliseconds. Default 7 days. */
   readonly dedupWindowMs?: number;
   readonly eventBytesMax?: number;
+  /** Events whose index entries are kept in memory until they are written in one go. Default 4,096. */
+  readonly tailEventsMax?: number;
 };
 
 /**
@@ -50,10 +53,12 @@ export function openSqliteLog(options: SqliteLogOptions): Promise<Log> {
 function assemble(file: LogFile, options: SqliteLogOptions): Log {
   const { db, path } = file;
   const { clock } = options;
-  const reads = createReads(db);
+  const tail = createIndexTail(db, options.tailEventsMax);
+  const reads = createReads(db, tail);
+  for (const record of reads.unindexed()) tail.restore(record);
   const newest = reads.newest();
   const group = createGroupCommit({
-    store: createStore(db, path, reads),
+    store: createStore(db, path, { reads, tail }),
     clock,
     node: options.node ?? 0,
     eventBytesMax: options.eventBytesMax,
@@ -89,7 +94,7 @@ function assemble(file: LogFile, options: SqliteLogOptions): Log {
       asked("remove old events from", () => {
         const dedupWindowMs = options.dedupWindowMs ?? dedupWindowMsDefault;
         const limits = { nowMs: clock.nowMs(), dedupWindowMs };
-        return retainEvents({ db, reads, policy, limits, clock, stopped: () => closed });
+        return retainEvents({ db, reads, tail, policy, limits, clock, stopped: () => closed });
       }),
     backup: (target) => asked("back up", () => backUpSqliteLog(path, target)),
     close: async () => {

@@ -1,11 +1,7 @@
 /**
  * The writing half of the SQLite log: one transaction a commit, prepared statements only.
- *
- * Every statement that runs for each event takes many rows at once: crossing into SQLite costs more
- * than most of the rows do.
  */
 import { present } from "../../base/assert.ts";
-import type { Offset } from "../../event/ids.ts";
 import { topics } from "../../event/topic.ts";
 import type { CommitStore, Serialised } from "../commit/group-commit.ts";
 import {
@@ -15,10 +11,11 @@ import {
   type SnapshotWrite,
   type TimerWrite,
 } from "../log.ts";
-import type { Database, Statement } from "./driver.ts";
+import { bulkInsert, type Value } from "./bulk-insert.ts";
+import type { Database } from "./driver.ts";
 import { isStoreError, logErrorOf } from "./errors.ts";
+import type { IndexTail } from "./index-tail.ts";
 import type { SqliteReads } from "./reads.ts";
-import { ownersOf, slotOf } from "./threads.ts";
 
 const topicNumbers = new Map(topics.map((topic, index) => [topic, index]));
 
@@ -26,14 +23,12 @@ const statusNumbers = new Map(actionStatuses.map((status, index) => [status, ind
 
 const deadLetterNumbers = new Map(deadLetterStatuses.map((status, index) => [status, index]));
 
-/** Rows a multi-row insert takes: more gain nothing. */
-const rowsAtOnce = 32;
-
-export function createStore(db: Database, path: string, reads: SqliteReads): CommitStore {
-  const claim = db.prepare("INSERT OR IGNORE INTO keys (hash, offset) VALUES (?, ?)");
-  const holder = db.prepare("SELECT offset FROM keys WHERE hash = ?");
+export function createStore(
+  db: Database,
+  path: string,
+  { reads, tail }: { readonly reads: SqliteReads; readonly tail: IndexTail },
+): CommitStore {
   const events = bulkInsert(db, "INSERT INTO events VALUES", 4);
-  const threads = bulkInsert(db, "INSERT OR IGNORE INTO threads VALUES", 2);
   const putAction = db.prepare(
     `INSERT INTO actions VALUES (${"?, ".repeat(15)}?) ON CONFLICT (request_offset) DO UPDATE SET
       last_offset = excluded.last_offset, terminal_offset = excluded.terminal_offset, status = excluded.status,
@@ -63,12 +58,7 @@ export function createStore(db: Database, path: string, reads: SqliteReads): Com
     begin: () => {
       guarded("append to", path, () => begin.run());
     },
-    claimKey: (hash, offset) =>
-      guarded("append to", path, () => {
-        const key = Buffer.from(hash, "hex");
-        if (claim.run(key, offset).changes !== 0) return undefined;
-        return (holder.get(key) as { offset: Offset }).offset;
-      }),
+    claimKey: (hash, offset) => guarded("append to", path, () => tail.claim(hash, offset)),
     eventIdAt: (offset) =>
       guarded(
         "append to",
@@ -78,7 +68,7 @@ export function createStore(db: Database, path: string, reads: SqliteReads): Com
     write: (records, { actions, timers, snapshots }) => {
       guarded("append to", path, () => {
         events(eventRows(records));
-        threads(threadRows(records));
+        tail.write(records.map(({ record }) => record));
         for (const row of actions) putAction.run(...actionValues(row));
         for (const timer of timers) writeTimer(timer);
         for (const snapshot of snapshots) writeSnapshot(snapshot);
@@ -86,8 +76,10 @@ export function createStore(db: Database, path: string, reads: SqliteReads): Com
     },
     commit: () => {
       guarded("append to", path, () => commit.run());
+      tail.committed();
     },
     rollback: () => {
+      tail.rolledBack();
       if (db.isTransaction) db.exec("ROLLBACK");
     },
     reads: {
@@ -106,38 +98,11 @@ function guarded<T>(attempted: string, path: string, work: () => T): T {
   }
 }
 
-type Value = string | number | null;
-
-/** Inserts rows of `width` values that stand one after the other in a flat list. */
-function bulkInsert(db: Database, head: string, width: number): (values: readonly Value[]) => void {
-  const row = `(${Array.from({ length: width }, () => "?").join(", ")})`;
-  const one = db.prepare(`${head} ${row}`);
-  const many: Statement = db.prepare(
-    `${head} ${Array.from({ length: rowsAtOnce }, () => row).join(", ")}`,
-  );
-  const step = width * rowsAtOnce;
-  return (values) => {
-    let at = 0;
-    for (; at + step <= values.length; at += step) many.run(...values.slice(at, at + step));
-    for (; at < values.length; at += width) one.run(...values.slice(at, at + width));
-  };
-}
-
 function eventRows(records: readonly Serialised[]): readonly Value[] {
   const values: Value[] = [];
   for (const { record, body } of records) {
     values.push(record.offset, present(topicNumbers.get(record.topic), record.topic));
     values.push(record.ingestedAtMs, body);
-  }
-  return values;
-}
-
-function threadRows(records: readonly Serialised[]): readonly Value[] {
-  const values: Value[] = [];
-  for (const { record } of records) {
-    for (const hash of ownersOf(record.event)) {
-      values.push(slotOf(record.offset, hash), record.offset);
-    }
   }
   return values;
 }
