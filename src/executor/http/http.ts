@@ -217,9 +217,10 @@ function networkFault({ url, context, idempotent }: Exchange, thrown: unknown): 
     const message = "Cannot send a request as a header, the body or the method is not valid HTTP";
     return new Fault(deedError("invalid_args", message), thrown);
   }
-  if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW") {
-    const message = `Cannot understand the answer of ${url.origin}: ${code}`;
-    return new Fault(deedError("unprocessable", message, { code }), thrown);
+  const garbled = thrown instanceof Error && thrown.name === "HTTPParserError";
+  if (garbled || code === "UND_ERR_HEADERS_OVERFLOW") {
+    const message = `Cannot understand the answer of ${url.origin}: it is not HTTP or its headers are too large`;
+    return new Fault(deedError("unprocessable", message), thrown);
   }
   if (neverSentCodes.has(code)) {
     const kind = code === "UND_ERR_CONNECT_TIMEOUT" ? "timeout" : "unavailable";
