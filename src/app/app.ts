@@ -109,7 +109,9 @@ export async function startApp(config: Config, logger: Logger): Promise<RunningA
   };
   try {
     const url = await api.listen({ host: config.host, port: config.port });
-    await Promise.all(sources.map((source) => source.start(sourceContext(log, clock, warn))));
+    await Promise.all(
+      sources.map((source) => source.start(sourceContext(source.name, log, { clock, warn }))),
+    );
     return { url, log, kernel, stop };
   } catch (thrown) {
     await stop();
@@ -154,7 +156,11 @@ function sourceOf(config: SourceConfig): Source {
   });
 }
 
-function sourceContext(log: Log, clock: Clock, warn: SourceContext["warn"]): SourceContext {
+function sourceContext(
+  name: string,
+  log: Log,
+  { clock, warn }: Pick<SourceContext, "clock" | "warn">,
+): SourceContext {
   return {
     append: log.append,
     newest: async (entityId, types) => {
@@ -163,7 +169,10 @@ function sourceContext(log: Log, clock: Clock, warn: SourceContext["warn"]): Sou
         order: "newest",
         limit: 1_000,
       });
-      return records.find(({ event }) => types.includes(event.event_type))?.event;
+      const own = records.find(
+        ({ event }) => types.includes(event.event_type) && event.source.ns["component"] === name,
+      );
+      return own?.event;
     },
     clock,
     warn,
