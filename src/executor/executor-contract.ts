@@ -5,6 +5,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { assignmentOf } from "../../test/assignment.ts";
+import { eventually } from "../../test/eventually.ts";
 import { createManualClock } from "../../test/manual-clock.ts";
 import type { JsonObject } from "../base/json.ts";
 import { errorKinds, Fault, type DeedError, type ErrorKind } from "../event/error.ts";
@@ -69,16 +70,6 @@ export async function faultOf(call: Promise<unknown>): Promise<DeedError> {
   );
   expect(thrown).toBeInstanceOf(Fault);
   return (thrown as Fault).error;
-}
-
-/** Waits for a state of the world outside, which tells nobody when it changes. */
-export async function eventually<T>(read: () => T | Promise<T>, wanted: T): Promise<void> {
-  let last = await read();
-  for (let looks = 0; looks < 500 && last !== wanted; looks += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    last = await read();
-  }
-  expect(last).toBe(wanted);
 }
 
 /** @param kind `instant`: for an executor that ends at once and cannot fail. */

@@ -16,8 +16,9 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../base/json.ts";
+import { eventually } from "../../../test/eventually.ts";
 import { createArgsCheck } from "../args.ts";
-import { contextOf, errorOf, eventually, executorContract, faultOf } from "../executor-contract.ts";
+import { contextOf, errorOf, executorContract, faultOf } from "../executor-contract.ts";
 import { createShell, type ShellOptions } from "./shell.ts";
 
 let folder: string;
