@@ -258,7 +258,7 @@ describe("2. a report is repeated until the log takes it", () => {
     expect(worker.running()).toBe(0);
   });
 
-  test("a result that cannot be stored aside is kept until it can, and not computed again", async () => {
+  test("a result that cannot be stored aside is kept until it can, whatever is asked meanwhile", async () => {
     const memory = createMemoryBlobs();
     let broken = 2;
     const blobs: BlobStore = {
@@ -269,9 +269,11 @@ describe("2. a report is repeated until the log takes it", () => {
         return memory.put(bytes);
       },
     };
-    const { clock, calls, call, run, reported } = bench({ blobs, inlineBytesMax: 10 });
-    run();
+    const { clock, worker, calls, call, run, reported } = bench({ blobs, inlineBytesMax: 10 });
+    const action = run();
     call(0).succeed("a long result");
+    await clock.settle();
+    worker.cancel(action, "cancelled");
     await clock.advance(1_000);
     expect(typesOf(reported)).toEqual(["action.succeeded"]);
     expect(calls).toHaveLength(1);

@@ -1,4 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -91,6 +99,13 @@ describe("1. whole or not at all", () => {
     const error = await faultOf(createFolderBlobs(folder).put(hello));
     expect(error).toMatchObject({ kind: "unavailable", retryable: true });
     expect(files()).toEqual(["2c"]);
+  });
+
+  test("a file that cannot be moved into its place is not left aside", async () => {
+    mkdirSync(join(folder, "2c", helloSha, "in the way"), { recursive: true });
+    const error = await faultOf(createFolderBlobs(folder).put(hello));
+    expect(error.kind).toBe("unavailable");
+    expect(files()).toEqual([]);
   });
 
   test("many at one time that put the same bytes store one file", async () => {

@@ -311,6 +311,12 @@ describe("3. nothing is left behind", () => {
     process.kill(pid, "SIGKILL");
   });
 
+  test("what is aborted before it begins is not even looked for", async () => {
+    const gone = shell({ allow: [["./absent"]] });
+    const call = gone.execute({ argv: ["./absent"] }, contextOf(AbortSignal.abort()));
+    expect((await faultOf(call)).kind).toBe("cancelled");
+  });
+
   test("SIGTERM first: a program may put its things in order", async () => {
     const tidy = `
       process.on("SIGTERM", () => { require("fs").writeFileSync("tidy", "yes"); process.exit(0); });

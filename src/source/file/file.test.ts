@@ -113,16 +113,17 @@ describe("1. every line becomes an event", () => {
 
   test("a line longer than what is read at once stands whole there, also over a restart", async () => {
     const long = JSON.stringify({ id: "x".repeat(700_000) });
-    writeFileSync(path, line(1) + long.slice(0, 400_000));
+    writeFileSync(path, line(1) + long.slice(0, 690_000));
     await start();
     await readsTo(1);
     await eventually(async () => (await bench.events("event.rejected")).length > 10, true);
     await stop();
-    appendFileSync(path, `${long.slice(400_000)}\n${line(2)}`);
+    appendFileSync(path, `${long.slice(690_000)}\n${line(2)}`);
     await start();
     await readsTo(1, 2);
     const parts = await bench.events("event.rejected");
     expect(rawOf(parts)).toBe(long);
+    expect(new Set(parts.map(({ attrs }) => attrs["line_offset"]))).toEqual(new Set([11]));
   });
 
   test("what is no text is kept byte for byte", async () => {

@@ -221,6 +221,7 @@ describe("3. a restart", () => {
       idempotency_key: `beat/${String(index)}`,
     }));
     await bench.log.append(beats);
+    await bench.clock.advance(1_000);
     await start(web.target);
     expect(await told()).toEqual(["probe.up"]);
   });
@@ -328,9 +329,10 @@ describe("one look", () => {
     );
   });
 
-  test("http: no connection is left", async () => {
-    const { url, connections } = await serve((response) => response.end());
+  test("http: over a connection of its own, of which nothing is left", async () => {
+    const { url, seen: requests, connections } = await serve((response) => response.end());
     await check({ kind: "http", url }, 2_000, never);
+    expect(requests[0]?.headers.connection).toBe("close");
     await eventually(connections, 0);
   });
 
