@@ -20,8 +20,9 @@ import {
   digits,
   findAction,
   limitOf,
+  pageOf,
   parseCursor,
-  problemRef,
+  problems,
   recordAt,
 } from "./shapes.ts";
 
@@ -60,25 +61,24 @@ export function deadLetterRoutes(app: FastifyInstance, context: Context): void {
             dead_letters: Type.Array(actionSchema),
             next_cursor: Type.Optional(Type.String()),
           }),
-          400: problemRef,
+          ...problems(400, 401, 403),
         },
       },
     },
     async (request) => {
       const limit = limitOf(request.query.limit, 50, 500);
-      const before = parseCursor(request.query.cursor);
+      const before = parseCursor("actions", request.query.cursor);
       const tenant = context.tenantFilter(request, request.query.tenant);
       const rows = await log.listActions({
-        limit,
+        limit: limit + 1,
         deadLetter: "pending",
         ...(before === undefined ? {} : { before }),
         ...(tenant === undefined ? {} : { tenant }),
       });
-      const last = rows.at(-1);
-      const more = rows.length === limit && last !== undefined;
+      const { page, last } = pageOf(rows, limit);
       return {
-        dead_letters: await Promise.all(rows.map((row) => letterView(log, row))),
-        ...(more ? { next_cursor: cursorOf(last.requestOffset) } : {}),
+        dead_letters: await Promise.all(page.map((row) => letterView(log, row))),
+        ...(last === undefined ? {} : { next_cursor: cursorOf("actions", last.requestOffset) }),
       };
     },
   );
@@ -95,7 +95,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: Context): void {
           Type.Null(),
           Type.Object({ by: Type.Optional(text) }, { additionalProperties: false }),
         ]),
-        response: { 202: actionSchema, 404: problemRef, 409: problemRef },
+        response: { 202: actionSchema, ...problems(400, 401, 404, 409) },
       },
     },
     async (request, reply) => {
@@ -128,7 +128,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: Context): void {
         tags: ["dead letters"],
         params: idParams,
         body: Type.Object({ by: text, reason: text }, { additionalProperties: false }),
-        response: { 202: actionSchema, 400: problemRef, 404: problemRef, 409: problemRef },
+        response: { 202: actionSchema, ...problems(400, 401, 404, 409) },
       },
     },
     async (request, reply) => {
