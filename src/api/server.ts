@@ -18,9 +18,10 @@ import { Fault, fault } from "../event/error.ts";
 import { schemaError } from "../event/schema.ts";
 import type { Log } from "../log/log.ts";
 import type { Outcomes } from "../log/outcomes.ts";
-import { authenticate, checkLocal, isLoopback, tokenOf } from "./edge/access.ts";
+import { authenticate, checkLocal, tokenOf } from "./edge/access.ts";
 import { readJson } from "./edge/json.ts";
 import { answerUnrouted } from "./edge/no-route.ts";
+import { isLoopback } from "./loopback.ts";
 import { answerBadHttp, problemOf, problemSchema, sendProblem } from "./problem.ts";
 import { actionRoutes } from "./routes/actions.ts";
 import { deadLetterRoutes } from "./routes/dead-letters.ts";
@@ -77,7 +78,7 @@ export type Api = {
   readonly close: () => Promise<void>;
 };
 
-export const bodyBytesMaxDefault = 4 * 1024 * 1024;
+const bodyBytesMaxDefault = 4 * 1024 * 1024;
 
 /** A client that sends a request more slowly than this is not waited for, milliseconds. */
 const requestMsMax = 30_000;

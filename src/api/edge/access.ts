@@ -8,16 +8,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyRequest } from "fastify";
 import { deedError, fault } from "../../event/error.ts";
+import { isLoopback } from "../loopback.ts";
 import { HttpFault } from "../problem.ts";
 
 export type Token = { readonly digest: Buffer; readonly tenant: string };
-
-const loopback = new Set(["127.0.0.1", "localhost", "::1", "[::1]"]);
-
-/** True for the names under which only this machine is reached. */
-export function isLoopback(host: string): boolean {
-  return loopback.has(host);
-}
 
 export function tokenOf({ token, tenant }: { token: string; tenant: string }): Token {
   return { digest: digestOf(token), tenant };
