@@ -7,12 +7,9 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import type { Static } from "typebox";
 import { readDocuments, type DocumentProblem } from "../base/document.ts";
 import { err, ok, type Result } from "../base/result.ts";
-import { topics, type Topic } from "../event/topic.ts";
-import type { LineMapping } from "../source/file/file.ts";
-import type { ProbeTarget } from "../source/probe/probe.ts";
+import { topics } from "../event/topic.ts";
 import { configSchema } from "./config-schema.ts";
 import {
   environmentProblem,
@@ -22,67 +19,11 @@ import {
 } from "./config/environment.ts";
 import { listenOf } from "./config/listen.ts";
 import { durationMs, type Reading } from "./config/reading.ts";
+import type { Config, ConfigFile, Environment } from "./config/shape.ts";
 import { sourcesOf } from "./config/sources.ts";
 import { tokensOf } from "./config/tokens.ts";
 
-export type ConfigFile = Static<typeof configSchema>;
-
-export type SourceConfig =
-  | {
-      readonly kind: "file";
-      readonly name: string;
-      readonly path: string;
-      readonly intervalMs: number | undefined;
-      readonly mapping: LineMapping | undefined;
-    }
-  | {
-      readonly kind: "probe";
-      readonly name: string;
-      readonly entityId: string;
-      readonly target: ProbeTarget;
-      readonly intervalMs: number;
-      readonly timeoutMs: number;
-      readonly failuresToDown: number | undefined;
-      readonly successesToUp: number | undefined;
-      readonly remindMs: number | undefined;
-      readonly heartbeatMs: number | undefined;
-      readonly degraded: { readonly share: number; readonly window: number } | undefined;
-    };
-
-/** The configuration as the program uses it: paths absolute, durations in milliseconds. */
-export type Config = {
-  readonly file: string;
-  /** What a person should know: it keeps nothing from running. */
-  readonly warnings: readonly string[];
-  readonly data: string;
-  readonly host: string;
-  readonly port: number;
-  readonly tokens: readonly { readonly token: string; readonly tenant: string }[];
-  readonly bodyBytesMax: number | undefined;
-  readonly logPath: string;
-  readonly dedupWindowMs: number | undefined;
-  readonly eventBytesMax: number | undefined;
-  readonly retention: { readonly [T in Topic]?: number };
-  readonly leaseMs: number;
-  readonly graceMs: number;
-  readonly http: {
-    readonly allowHosts: readonly string[] | undefined;
-    readonly concurrency: number | undefined;
-    readonly timeoutMs: number | undefined;
-    readonly responseBytesMax: number | undefined;
-  };
-  readonly shell: {
-    readonly allow: readonly (readonly string[])[];
-    readonly cwdRoot: string;
-    readonly envPass: readonly string[];
-    readonly concurrency: number | undefined;
-    readonly timeoutMs: number | undefined;
-  };
-  readonly rules: readonly string[];
-  readonly sources: readonly SourceConfig[];
-};
-
-export type Environment = { readonly [name: string]: string | undefined };
+export type { Config, Environment, SourceConfig } from "./config/shape.ts";
 
 /** What is read of a file: its members, and where each of them stands. */
 type Read = {

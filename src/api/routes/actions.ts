@@ -4,7 +4,7 @@ import { timestamp } from "../../base/clock.ts";
 import { cancelRequestedEvent, identityOf } from "../../action/lifecycle-event.ts";
 import { fault } from "../../event/error.ts";
 import { actionStatuses, type ActionStatus } from "../../log/log.ts";
-import type { Context } from "../server.ts";
+import type { Context } from "../context.ts";
 import { requestRoute } from "./request.ts";
 import {
   actionDetail,

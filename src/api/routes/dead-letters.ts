@@ -12,7 +12,7 @@ import { isPriority, requestEvent, type RequestAttrs } from "../../action/reques
 import { fault } from "../../event/error.ts";
 import { tenantOf, type LogRecord } from "../../event/envelope.ts";
 import type { ActionRow, Log } from "../../log/log.ts";
-import type { Context } from "../server.ts";
+import type { Context } from "../context.ts";
 import {
   actionSchema,
   actionView,

@@ -9,7 +9,7 @@ import { fault, Fault, type DeedError } from "../../event/error.ts";
 import { eventId, executionId } from "../../event/ids.ts";
 import { observationSchema, parseObservation } from "../../event/schema.ts";
 import { readJson } from "../edge/json.ts";
-import type { Context } from "../server.ts";
+import type { Context } from "../context.ts";
 import {
   cursorOf,
   digits,

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { fault } from "../../event/error.ts";
-import type { Context } from "../server.ts";
+import type { Context } from "../context.ts";
 import { problems } from "./shapes.ts";
 
 const status = Type.Object({ status: Type.String(), head: Type.Optional(Type.Integer()) });

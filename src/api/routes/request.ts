@@ -13,7 +13,7 @@ import type { ActionId } from "../../event/ids.ts";
 import { schemaError } from "../../event/schema.ts";
 import type { Receipt } from "../../log/log.ts";
 import { HttpFault } from "../problem.ts";
-import type { Context } from "../server.ts";
+import type { Context } from "../context.ts";
 import { actionDetail, actionSchema, problems, recordAt } from "./shapes.ts";
 
 const text = Type.String({ minLength: 1, maxLength: 512 });

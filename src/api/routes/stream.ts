@@ -5,7 +5,7 @@ import Type from "typebox";
 import { fault } from "../../event/error.ts";
 import type { LogRecord } from "../../event/envelope.ts";
 import type { Log } from "../../log/log.ts";
-import type { Context } from "../server.ts";
+import type { Context } from "../context.ts";
 import { digits, parseTopics, problems, recordView } from "./shapes.ts";
 
 type StreamQuery = {

@@ -4,7 +4,7 @@ import { nearest, type DocumentProblem } from "../../base/document.ts";
 import type { Json } from "../../base/json.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import { configSchema } from "../config-schema.ts";
-import type { ConfigFile, Environment } from "../config.ts";
+import type { ConfigFile, Environment } from "./shape.ts";
 
 type Override = {
   readonly name: string;

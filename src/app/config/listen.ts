@@ -1,5 +1,5 @@
 import { isLoopback } from "../../api/loopback.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "./shape.ts";
 import type { Reading } from "./reading.ts";
 
 export type Listen = { readonly host: string; readonly port: number };

@@ -1,5 +1,5 @@
 import { parseDurationMs } from "../../base/duration.ts";
-import type { ConfigFile } from "../config.ts";
+import type { ConfigFile } from "./shape.ts";
 
 /** A configuration on its way from what people write to what the program uses. */
 export type Reading = {

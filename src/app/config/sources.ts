@@ -1,7 +1,7 @@
 import type { Static } from "typebox";
 import type { ProbeTarget } from "../../source/probe/probe.ts";
 import type { probeSourceSchema } from "../config-schema.ts";
-import type { ConfigFile, SourceConfig } from "../config.ts";
+import type { ConfigFile, SourceConfig } from "./shape.ts";
 import { durationMs, type Reading } from "./reading.ts";
 
 type Written = NonNullable<ConfigFile["sources"]>[number];

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { defaultTenant } from "../../event/ids.ts";
-import type { Config, Environment } from "../config.ts";
+import type { Config, Environment } from "./shape.ts";
 import type { Reading } from "./reading.ts";
 
 type Named = { readonly token_env?: string; readonly token_file?: string };

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { backUpLogFile } from "../../app/log-file.ts";
 import { filesIn } from "../../app/rule-files.ts";
 import { formatProblem } from "../../base/document.ts";
 import { parseRules } from "../../decider/rule.ts";
-import { backUpSqliteLog } from "../../log/sqlite/sqlite-log.ts";
 import { examine } from "../doctor.ts";
 import type { Context } from "../context.ts";
 import { Exit, exitCodes, text } from "../terminal.ts";
@@ -61,7 +61,7 @@ export function fileCommands(program: Command, context: Context): void {
       const { logPath } = context.configOf(command, true);
       if (!existsSync(logPath)) throw new Exit(exitCodes.usage, `there is no log at ${logPath}`);
       const target = resolve(path);
-      await backUpSqliteLog(logPath, target);
+      await backUpLogFile(logPath, target);
       context
         .terminalOf(command)
         .result({ log: logPath, backup: target }, () => `${logPath} was copied to ${target}`);
