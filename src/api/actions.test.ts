@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { JsonObject } from "../base/json.ts";
 import { actionIdOf } from "../event/ids.ts";
-import { observation, startNode, type Answer, type TestNode } from "../../test/api/node.ts";
+import { observation, startNode, type Answer, type TestNode, word } from "../../test/api/node.ts";
 
 let node: TestNode;
 
@@ -24,7 +24,7 @@ function idsOf(answer: Answer): unknown[] {
 describe("POST /v1/actions", () => {
   it("1. answers 202 with where the action is, and it is on the log by then", async () => {
     const answer = await request({ command: "test.hold", entity_id: "service:web" });
-    const id = String(answer.body["action_id"]);
+    const id = word(answer.body["action_id"]);
     expect(answer.status).toBe(202);
     expect(answer.headers["location"]).toBe(`/v1/actions/${id}`);
     expect(answer.body).toMatchObject({
@@ -157,7 +157,7 @@ describe("POST /v1/actions", () => {
       ["nonsense", undefined],
     ] as const) {
       const { body } = await request({ command: "noop" }, { traceparent });
-      const events = await node.ask("GET", `/v1/actions/${String(body["action_id"])}/events`);
+      const events = await node.ask("GET", `/v1/actions/${word(body["action_id"])}/events`);
       const [first] = events.body["records"] as JsonObject[];
       expect((first?.["event"] as JsonObject)["traceparent"]).toBe(kept);
     }
@@ -196,7 +196,7 @@ describe("GET /v1/actions", () => {
       seen.push(...idsOf(page));
       await request({ command: "noop", entity_id: "n:new" });
       if (page.body["next_cursor"] === undefined) break;
-      cursor = `&cursor=${String(page.body["next_cursor"])}`;
+      cursor = `&cursor=${word(page.body["next_cursor"])}`;
     }
     expect(seen).toEqual(asked);
   });
@@ -215,7 +215,7 @@ describe("GET /v1/actions/{id}", () => {
       { command: "noop", args: { result: 5 } },
       { prefer: "wait=5", "idempotency-key": "k5" },
     );
-    const answer = await node.ask("GET", `/v1/actions/${String(asked.body["action_id"])}`);
+    const answer = await node.ask("GET", `/v1/actions/${word(asked.body["action_id"])}`);
     expect(answer.status).toBe(200);
     expect(answer.body).toMatchObject({
       status: "succeeded",
@@ -229,19 +229,19 @@ describe("GET /v1/actions/{id}", () => {
 describe("POST /v1/actions/{id}/cancel", () => {
   it("cancels queued work at once and for good", async () => {
     const asked = await request({ command: "robot.dance" });
-    const path = `/v1/actions/${String(asked.body["action_id"])}`;
+    const path = `/v1/actions/${word(asked.body["action_id"])}`;
     const answer = await node.ask("POST", `${path}/cancel`, { body: { reason: "no", by: "eve" } });
     expect([answer.status, answer.body["status"]]).toEqual([202, "cancelled"]);
     const again = await node.ask("POST", `${path}/cancel`);
     expect([again.status, again.body["kind"]]).toEqual([409, "conflict"]);
     expect(again.body["detail"]).toBe(
-      `Cannot cancel ${String(asked.body["action_id"])} as it has ended: cancelled`,
+      `Cannot cancel ${word(asked.body["action_id"])} as it has ended: cancelled`,
     );
   });
 
   it("asks a running action to end, and records who and why", async () => {
     const asked = await request({ command: "test.hold" });
-    const id = String(asked.body["action_id"]);
+    const id = word(asked.body["action_id"]);
     const answer = await node.ask("POST", `/v1/actions/${id}/cancel`, {
       body: { reason: "no", by: "eve" },
     });

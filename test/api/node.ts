@@ -113,7 +113,7 @@ const failing: Executor = {
   idempotent: () => true,
   concurrency: 16,
   timeoutMs: 10_000,
-  execute: (args) => Promise.reject(fault("conflict", String(args["message"]))),
+  execute: (args) => Promise.reject(fault("conflict", word(args["message"]))),
 };
 
 /** Runs until the test releases it, or until it is aborted. */
@@ -193,4 +193,10 @@ export function observation(members: JsonObject = {}): JsonObject {
     attrs: { exit_code: 1 },
     ...members,
   };
+}
+
+/** A member that holds a text. */
+export function word(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new Error(`is no text: ${JSON.stringify(value)}`);
 }

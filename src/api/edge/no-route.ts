@@ -16,7 +16,7 @@ export function answerUnrouted(app: FastifyInstance): void {
       const message = `There is nothing at ${request.method} ${path}: /openapi.json lists what there is`;
       return sendProblem(reply, { status: 404, error: deedError("not_found", message) });
     }
-    const allow = [...new Set(allowed)].join(", ");
+    const allow = [...new Set(allowed)].sort().join(", ");
     const message = `Cannot ${request.method} ${path}: it takes ${allow}`;
     const error = deedError("invalid_args", message);
     return sendProblem(reply, { status: 405, error, headers: { allow } });
