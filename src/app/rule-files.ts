@@ -127,6 +127,12 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
     if (events.length > 0) await options.log.append(events);
   };
 
+  /** One look at most is to come: a new one takes the place of the other. */
+  const lookAfter = (delayMs: number): void => {
+    cancel?.();
+    if (!stopped) cancel = clock.after(delayMs, () => void refresh());
+  };
+
   const refresh = (): Promise<void> => {
     cancel?.();
     working = working
@@ -135,7 +141,7 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
         told.warn(`Rule files could not be looked at: ${why(thrown)}`);
       })
       .then(() => {
-        if (!stopped) cancel = clock.after(lookAgainMs, () => void refresh());
+        lookAfter(lookAgainMs);
       });
     return working;
   };
@@ -144,8 +150,7 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
     const folder = (await isFolder(path)) ? path : dirname(path);
     try {
       const watcher = watch(folder, () => {
-        cancel?.();
-        if (!stopped) cancel = clock.after(settleMs, () => void refresh());
+        lookAfter(settleMs);
       });
       watcher.on("error", () => {
         watcher.close();
