@@ -145,10 +145,18 @@ function summary(terminal: Terminal, action: ActionView): string {
   ];
   if (action["duplicate"] === true) lines.push("the key was used before: this is that action");
   if (action["note"] !== undefined) lines.push(text(action["note"]));
-  if (action["deferred"] !== undefined) lines.push(`waits: ${text(action["deferred"])}`);
+  if (action["deferred"] !== undefined) lines.push(waitsFor(action["deferred"]));
   if (action["error"] !== undefined) lines.push(`error: ${text(action["error"])}`);
   if (action["result"] !== undefined) lines.push(`result: ${JSON.stringify(action["result"])}`);
   return lines.join("\n");
+}
+
+/** Why an action waits, and who holds what it waits for. */
+function waitsFor(deferred: Json | undefined): string {
+  if (!isJsonObject(deferred)) return "waits";
+  const { reason, limit_key: key, holders } = deferred;
+  const held = Array.isArray(holders) && holders.length > 0 ? `held by ${holders.join(", ")}` : "";
+  return ["waits:", text(reason), text(key), held].filter((part) => part !== "").join(" ");
 }
 
 type ListFlags = {
