@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JsonObject } from "../base/json.ts";
 import { actionIdOf } from "../event/ids.ts";
 import { observation, startNode, type Answer, type TestNode, word } from "../../test/api/node.ts";
@@ -161,6 +161,32 @@ describe("POST /v1/actions", () => {
       const [first] = events.body["records"] as JsonObject[];
       expect((first?.["event"] as JsonObject)["traceparent"]).toBe(kept);
     }
+  });
+});
+
+describe("256 requests at one time", () => {
+  it("are one append each, share their commits, and read back their row and no request", async () => {
+    const append = vi.spyOn(node.log, "append");
+    const read = vi.spyOn(node.log, "read");
+    const getAction = vi.spyOn(node.log, "getAction");
+    const head = node.log.head();
+    const commits: number[] = [];
+    node.log.onCommit((records) => {
+      commits.push(records.filter(({ event }) => event.event_type === "action.requested").length);
+    });
+    const answers = await Promise.all(
+      Array.from({ length: 256 }, (_, n) =>
+        request({ command: "noop", args: { payload: n } }, n % 2 === 0 ? { prefer: "wait=5" } : {}),
+      ),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(
+      answers.map((_, n) => (n % 2 === 0 ? 200 : 202)),
+    );
+    expect(append).toHaveBeenCalledTimes(256);
+    expect(getAction).toHaveBeenCalledTimes(256);
+    expect(commits.filter((count) => count > 0).length).toBeLessThanOrEqual(64);
+    expect(node.log.head()).toBe(head + 256 * 4);
+    expect(read.mock.calls.length).toBeLessThanOrEqual(128);
   });
 });
 

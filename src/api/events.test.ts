@@ -222,6 +222,12 @@ describe("GET /v1/events", () => {
     expect(seen).toEqual(["a", "b", "a", "late"]);
   });
 
+  it("gives no cursor where the last page is full", async () => {
+    const page = await node.ask("GET", "/v1/events?limit=3&topic=events.normalized");
+    expect(page.body["records"]).toHaveLength(3);
+    expect(page.body["next_cursor"]).toBe(undefined);
+  });
+
   it("begins at from", async () => {
     const head = node.log.head();
     const answer = await node.ask("GET", `/v1/events?from=${String(head)}`);
