@@ -191,6 +191,8 @@ describe("1. how often it fires", () => {
     expect(types(log.see({ tags: { tenant: "a" }, entity_id: "b:c" }))).toEqual(fired);
     expect(types(log.see({ tags: { tenant: "a:b" }, entity_id: "c" }))).toEqual(fired);
     expect(types(log.see({ entity_id: "b:c" }))).toEqual(fired);
+    expect(types(log.see({ entity_id: "1:a:b:c" }))).toEqual(fired);
+    expect([...log.states.keys()]).toEqual(["1:a:b:c", "3:a:b:c", "b:c", "7:default:1:a:b:c"]);
     expect(types(log.see({ tags: { tenant: "a" }, entity_id: "b:c" }))).toEqual([
       "rule.suppressed: cool_down",
     ]);

@@ -25,6 +25,7 @@ import {
   type LogRecord,
   type NewEvent,
 } from "../../event/envelope.ts";
+import { defaultTenant } from "../../event/ids.ts";
 import type { Decider } from "../decider.ts";
 import type { Evaluated } from "./cel.ts";
 import type { Rule } from "./compile.ts";
@@ -114,9 +115,13 @@ function keysOf(rule: Rule, record: LogRecord): readonly string[] {
   return concern === undefined ? noKeys : [instanceOf(event, concern.key)];
 }
 
-/** Tenants share rules, never what a rule remembers; the length in front keeps the pairs apart. */
+/**
+ * Tenants share rules, never what a rule remembers. The default tenant's key stands alone; where it could
+ * be taken for another one's, and for all others, the tenant and its length stand in front.
+ */
 function instanceOf(event: DeedEvent, key: string): string {
   const tenant = tenantOf(event);
+  if (tenant === defaultTenant && !/^\d+:/.test(key)) return key;
   return `${String(tenant.length)}:${tenant}:${key}`;
 }
 
