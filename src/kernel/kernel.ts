@@ -21,6 +21,7 @@ import type { Log, Stage, TimerRow } from "../log/log.ts";
 import type { Worker } from "../executor/worker.ts";
 import { createActions, ratesRegistry, type ActionDue } from "./drive/actions.ts";
 import { createAlarms, type Alarm } from "./drive/alarms.ts";
+import type { TimerFiredAttrs } from "../decider/decider.ts";
 import { createDeciders, rulesRegistry, type ActiveRule } from "./drive/deciders.ts";
 
 export type { ActiveRule } from "./drive/deciders.ts";
@@ -166,15 +167,16 @@ export function createKernel(options: KernelOptions): Kernel {
 
   function wakeEvent(wake: Exclude<Wake, { kind: "nudge" }>): NewEvent | undefined {
     if (wake.kind === "action") return actions.timerFired(wake);
-    const { decider, instance, name } = wake.timer;
+    const { decider, instance, name, dueMs } = wake.timer;
+    const attrs: TimerFiredAttrs = { decider, instance, name, due_ms: dueMs };
     return {
-      ts: timestamp(wake.timer.dueMs),
+      ts: timestamp(dueMs),
       event_type: "timer.fired",
       entity_id: `timer:${decider}/${instance}`,
-      idempotency_key: `timer/${decider}/${instance}/${name}/${String(wake.timer.dueMs)}`,
+      idempotency_key: `timer/${decider}/${instance}/${name}/${String(dueMs)}`,
       source: { system: "deed", ns: { component: "kernel" } },
       tags: {},
-      attrs: { decider, instance, name, due_ms: wake.timer.dueMs },
+      attrs,
     };
   }
 
