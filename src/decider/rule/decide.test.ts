@@ -153,6 +153,18 @@ describe("which events concern it", () => {
   });
 });
 
+test("what it fired in shadow does not hold it back once it is live", () => {
+  const shadow = ruleOf("on: job.failed\ncool_down: 10m\nmode: shadow");
+  const log = logWith(shadow);
+  const [firing] = log.see();
+  expect(types(log.see({ atMs: t0 + second }))).toEqual(["rule.suppressed: cool_down"]);
+  const live = logWith(ruleOf("on: job.failed\ncool_down: 10m"));
+  expect(live.decider.name).not.toBe(log.decider.name);
+  const before = live.decider.initial("job:etl");
+  const record = { ...log.records[0]!, event: { ...log.records[0]!.event, ...firing } };
+  expect(live.decider.evolve(before, record)).toBe(before);
+});
+
 describe("1. how often it fires", () => {
   test("not within its cool-down; again when it is over, to the millisecond", () => {
     const log = logWith(ruleOf("on: job.failed\ncool_down: 10m"));

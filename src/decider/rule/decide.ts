@@ -31,7 +31,7 @@ import type { Evaluated } from "./cel.ts";
 import type { Rule } from "./compile.ts";
 import { spell } from "./template.ts";
 
-/** What a rule remembers of one key. */
+/** What a rule remembers of one key. What it would have done in shadow is remembered apart: it holds nothing back. */
 export type RuleState = {
   /** When it fired, as far as throttle and cool-down look back; oldest first, ms since the epoch. */
   readonly firedMs: readonly number[];
@@ -61,13 +61,13 @@ export function decideByRule(rule: Rule): Decider<RuleState> {
   const windowMs = Math.max(rule.coolDownMs, rule.throttle?.withinMs ?? 0);
   const firesMax = Math.max(1, rule.throttle?.count ?? 1);
   return {
-    name: `rule/${rule.name}`,
+    name: rule.mode === "live" ? `rule/${rule.name}` : `rule/${rule.name}/${rule.mode}`,
     version: rule.version,
     keysOf: (record) => keysOf(rule, record),
     initial: () => ({ firedMs: [], heldBack: undefined }),
     evolve: (state, record) => {
       const { event_type: type, attrs } = record.event;
-      if (attrs["rule"] !== rule.name) return state;
+      if (attrs["rule"] !== rule.name || attrs["mode"] !== rule.mode) return state;
       if (type === "rule.suppressed" || type === "rule.failed") {
         const { reason } = attrs;
         return { ...state, heldBack: heldBackBy(type, typeof reason === "string" ? reason : "") };
