@@ -11,6 +11,7 @@
  * 2. Higher priority first, then the older request.
  * 3. Whoever cannot start is told why, once a reason.
  * 4. A call costs what has changed since the last one, not what is waiting.
+ * 5. Whoever's ttl has passed is not admitted, also where the timer that ends it has yet to fire.
  */
 import TinyQueue from "tinyqueue";
 import { tenantOf } from "../event/envelope.ts";
@@ -182,6 +183,10 @@ export function createAdmission(): Admission {
         const head = peek(gate.queue);
         if (head === undefined) break;
         gate.queue.pop();
+        if (isExpired(head.state, nowMs)) {
+          head.queue = undefined;
+          continue;
+        }
         const refusal = keyRefusal(head, taken) ?? rateRefusal(head, nowMs, taken);
         if (refusal !== undefined) {
           if (isNews(refusal)) defer.push(refusal);
@@ -319,6 +324,11 @@ function holds(state: ActionState | undefined): boolean {
 function eligible(state: ActionState): boolean {
   if (state.cancelRequested) return false;
   return state.phase === "requested" || (state.phase === "retrying" && state.ready);
+}
+
+/** Such an action stands in no queue any more: its ttl is due, and ends it. */
+function isExpired({ expiresAtMs }: ActionState, nowMs: number): boolean {
+  return expiresAtMs !== undefined && expiresAtMs <= nowMs;
 }
 
 function waiterOf(state: ActionState): Waiter {
