@@ -19,6 +19,7 @@ import type { ApiOptions, Context } from "./context.ts";
 import { authenticate, checkLocal, tokenOf } from "./edge/access.ts";
 import { readJson } from "./edge/json.ts";
 import { answerUnrouted } from "./edge/no-route.ts";
+import { readOut } from "./edge/read-out.ts";
 import { isLoopback } from "./loopback.ts";
 import { answerBadHttp, problemOf, problemSchema, sendProblem } from "./problem.ts";
 import { actionRoutes } from "./routes/actions.ts";
@@ -83,6 +84,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       options.onError?.(thrown, { method: request.method, url: request.url });
     return sendProblem(reply, problem);
   });
+  app.addHook("onSend", readOut(options.clock));
   answerUnrouted(app);
   app.addHook("onRequest", (request, _, done) => {
     const open = openPaths.has(request.routeOptions.url ?? "");
