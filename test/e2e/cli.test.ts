@@ -142,7 +142,7 @@ describe("deed", () => {
     expect((failed["actions"] as unknown as Shown[]).map((one) => one["error_kind"])).toEqual([
       "permission",
     ]);
-    const page = await runJson("actions", "--limit", "3");
+    const page = JSON.parse((await run("--json", "actions", "--limit", "3")).stdout) as JsonObject;
     const cursor = page["next_cursor"] as string;
     const rest = await runJson("actions", "--limit", "3", "--cursor", cursor);
     expect(
@@ -313,9 +313,6 @@ describe("deed", () => {
       [["request"], "error: missing required argument 'command'\n"],
       [["request", "noop", "--arg", "x"], "deed: --arg x must be name=value\n"],
       [["request", "noop", "--args", "[1]"], "deed: --args must be a JSON object\n"],
-      [["request", "noop", "--wait", "soon"], "deed: --wait soon must be a number\n"],
-      [["request", "noop", "--ttl", "1h"], "deed: --ttl 1h must be a number\n"],
-      [["tail", "--from", "x"], "deed: --from x must be a number\n"],
       [["action", "act_1"], 'deed: "act_1" is not an action id: it is act_ and 32 hex digits\n'],
       [["actions", "--limit", "0"], "deed: limit must be 1 to 500: got 0\n"],
       [
