@@ -190,7 +190,9 @@ export function createKernel(options: KernelOptions): Kernel {
       }
     }
     for (const rate of log.snapshots(ratesRegistry)) actions.restoreRate(rate);
-    for (const row of log.openActions()) actions.restore(log.reads.actionThread(row.actionId));
+    for (const row of log.openActions()) {
+      actions.restore(log.reads.actionThread(row.actionId, row.lastOffset));
+    }
     for (const timer of log.timers()) armDecider(timer);
     for (const due of actions.dues()) armAction(due);
     await Promise.resolve();

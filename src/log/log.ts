@@ -128,8 +128,13 @@ export type Snapshot = { readonly offset: Offset; readonly state: Json };
 
 /** Reads of committed state that a stage may make while it decides. */
 export type StageReads = {
-  /** From the request on; empty where that is not on the log. */
-  readonly actionThread: (id: ActionId) => readonly LogRecord[];
+  /**
+   * From the request on; empty where that is not on the log.
+   *
+   * @param to the last offset of interest. Whoever knows it, as from the action's row, is spared the
+   *   search in all that came since.
+   */
+  readonly actionThread: (id: ActionId, to?: Offset) => readonly LogRecord[];
   readonly snapshot: (decider: string, instance: string) => Snapshot | undefined;
 };
 

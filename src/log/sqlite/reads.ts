@@ -116,17 +116,18 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
     if (!query.newest) yield* recent;
   }
 
-  const thread = (query: ThreadQuery): readonly LogRecord[] => {
+  const thread = (query: ThreadQuery, to = head()): readonly LogRecord[] => {
     const found: LogRecord[] = [];
     const start = "action" in query.of ? requestOffset(query.of.action) : oldest();
     if (start === undefined) return found;
     const offsets = offsetsOf({
       hash: threadHash(query.of),
       from: Math.max(query.from ?? 1, start),
-      to: head(),
+      to,
       newest: query.order === "newest",
     });
     for (const offset of offsets) {
+      if (offset > to) continue;
       const record = recordAt(offset);
       if (record === undefined || !belongsTo(record.event, query.of)) continue;
       if (query.tenant !== undefined && tenantOf(record.event) !== query.tenant) continue;
@@ -200,7 +201,7 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
         ({ instance, offset, state }) => ({ instance, offset, state: JSON.parse(state) as Json }),
       ),
     stage: {
-      actionThread: (id) => thread({ of: { action: id }, limit: Number.MAX_SAFE_INTEGER }),
+      actionThread: (id, to) => thread({ of: { action: id }, limit: Number.MAX_SAFE_INTEGER }, to),
       snapshot: (decider, instance) => {
         const row = snapshot.get(decider, instance) as
           { offset: number; state: string } | undefined;

@@ -83,7 +83,7 @@ export function createStore(
       if (db.isTransaction) db.exec("ROLLBACK");
     },
     reads: {
-      actionThread: (id) => guarded("read", path, () => reads.stage.actionThread(id)),
+      actionThread: (id, to) => guarded("read", path, () => reads.stage.actionThread(id, to)),
       snapshot: (decider, instance) =>
         guarded("read", path, () => reads.stage.snapshot(decider, instance)),
     },
