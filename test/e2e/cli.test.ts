@@ -317,7 +317,7 @@ describe("deed", () => {
       [["actions", "--limit", "0"], "deed: limit must be 1 to 500: got 0\n"],
       [
         ["actions", "--cursor", "zzz"],
-        'deed: "zzz" is not a cursor of this API: take one from next_cursor\n',
+        'deed: "zzz" is not a cursor of this list: take one from next_cursor\n',
       ],
       [
         ["request", "noop", "--arg", "x=1"],
