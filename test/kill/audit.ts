@@ -149,7 +149,12 @@ function errorKind(error: unknown): string {
 function auditRestarts(records: readonly LogRecord[], broken: Broken): void {
   const holders = new Map<string, unknown>();
   const isCounted = new Set(counted(records));
+  let started: LogRecord | undefined;
   records.forEach((record, index) => {
+    if (started !== undefined && record.ingestedAtMs !== started.ingestedAtMs) {
+      auditHolders(holders, started, broken);
+      started = undefined;
+    }
     const { action_id: action, event_type: type, attrs } = record.event;
     if (action !== undefined && isCounted.has(record)) {
       if (type === "action.accepted" || type === "action.started")
@@ -157,12 +162,23 @@ function auditRestarts(records: readonly LogRecord[], broken: Broken): void {
       if (type === "action.retrying" || terminals.has(type)) holders.delete(action);
     }
     if (type !== "worker.started") return;
+    started = record;
     const left = judge(records.slice(0, index)).violations.filter((one) => one.invariant === "I5");
     for (const { message } of left)
       broken("I5", `before offset ${String(record.offset)}: ${message}`);
-    for (const [held, by] of holders) {
-      if (by !== attrs["worker_id"])
-        broken("I5", `${held} is still held by ${String(by)} at ${String(record.offset)}`);
-    }
   });
+  if (started !== undefined) auditHolders(holders, started, broken);
+}
+
+/** The commit of a start (what the log took in at one time) takes every attempt from whoever was before. */
+function auditHolders(
+  holders: ReadonlyMap<string, unknown>,
+  { offset, event }: LogRecord,
+  broken: Broken,
+): void {
+  const worker = event.attrs["worker_id"];
+  for (const [held, by] of holders) {
+    if (by !== worker)
+      broken("I5", `${held} is still held by ${String(by)} after the start at ${String(offset)}`);
+  }
 }
