@@ -11,13 +11,13 @@
  * 2. Level-triggered: after each commit, what can start is started and what is due is armed. Nothing polls.
  * 3. All state is a fold of the log: a kernel that starts again knows what the former one knew.
  * 4. An attempt of a worker that is gone is taken from it by an event (`worker.lost`), once.
- * 5. A commit that fails changes nothing in memory.
+ * 5. A commit that fails changes nothing in memory, and what it would have set off is looked at again.
  * 6. Replay and rebuild never reach the worker.
  */
 import { timestamp, type Clock } from "../base/clock.ts";
 import type { NewEvent } from "../event/envelope.ts";
 import type { ActionId, WorkerId } from "../event/ids.ts";
-import type { Log, Stage, TimerRow } from "../log/log.ts";
+import type { Log, Stage, TimerRow, TimerWrite } from "../log/log.ts";
 import type { Worker } from "../executor/worker.ts";
 import { createActions, ratesRegistry, type ActionDue } from "./drive/actions.ts";
 import { createAlarms, type Alarm } from "./drive/alarms.ts";
@@ -70,8 +70,8 @@ const leaseMsDefault = 30_000;
 
 const instancesMaxDefault = 100_000;
 
-/** What a timer waits before it is asked again, where the log could not take its event. */
-const timerRetryMs = 1_000;
+/** What is waited after a commit that failed, before what it would have set off is looked at again. */
+const commitRetryMs = 1_000;
 
 export function createKernel(options: KernelOptions): Kernel {
   const { log, worker, clock, warn } = options;
@@ -80,7 +80,7 @@ export function createKernel(options: KernelOptions): Kernel {
   const alarms = createAlarms<Wake>(clock, ring);
   let draining = true;
   let stopped = false;
-  let armedWrites: readonly (TimerRow | (Omit<TimerRow, "dueMs"> & { dueMs: undefined }))[] = [];
+  let armedWrites: readonly TimerWrite[] = [];
 
   const stage: Stage = {
     step: (record, reads) => {
@@ -93,7 +93,7 @@ export function createKernel(options: KernelOptions): Kernel {
     settle: (nowMs) => (draining ? [] : actions.settle(nowMs)),
     writes: () => {
       const { snapshots, timers } = deciders.writes();
-      armedWrites = timers as typeof armedWrites;
+      armedWrites = timers;
       return {
         actions: actions.rows(),
         timers,
@@ -111,6 +111,7 @@ export function createKernel(options: KernelOptions): Kernel {
       actions.rolledBack();
       for (const window of log.snapshots(ratesRegistry)) actions.restoreRate(window);
       armedWrites = [];
+      if (!stopped) armNudge(clock.nowMs() + commitRetryMs);
     },
   };
 
@@ -118,12 +119,14 @@ export function createKernel(options: KernelOptions): Kernel {
     const effects = actions.committed();
     if (stopped) return;
     for (const due of effects.due) armAction(due);
-    if (effects.wakeAtMs !== undefined) {
-      alarms.set({ key: "nudge", dueMs: effects.wakeAtMs, payload: { kind: "nudge" } });
-    }
-    for (const assignment of effects.start) worker.run(assignment);
+    if (effects.wakeAtMs !== undefined) armNudge(effects.wakeAtMs);
     for (const action of effects.fence) worker.cancel(action, "fenced");
+    for (const assignment of effects.start) worker.run(assignment);
     for (const action of effects.cancel) worker.cancel(action, "cancelled");
+  }
+
+  function armNudge(dueMs: number): void {
+    alarms.set({ key: "nudge", dueMs, payload: { kind: "nudge" } });
   }
 
   function armAction({ action, due }: ActionDue): void {
@@ -134,9 +137,7 @@ export function createKernel(options: KernelOptions): Kernel {
     }
   }
 
-  function armDecider(
-    write: Omit<TimerRow, "dueMs"> & { readonly dueMs: number | undefined },
-  ): void {
+  function armDecider(write: TimerWrite): void {
     const key = `${write.decider}\0${write.instance}\0${write.name}`;
     if (write.dueMs === undefined) alarms.clear(key);
     else {
@@ -156,13 +157,20 @@ export function createKernel(options: KernelOptions): Kernel {
       }
     }
     if (nudge) log.nudge();
-    if (events.length === 0) return;
-    log.append(events).catch((thrown: unknown) => {
-      if (stopped) return;
-      warn("Timers that are due could not be recorded and will be tried again", { thrown });
-      const againMs = clock.nowMs() + timerRetryMs;
-      for (const alarm of due) alarms.set({ ...alarm, dueMs: againMs });
-    });
+    if (events.length === 0) {
+      alarms.taken(due);
+      return;
+    }
+    log.append(events).then(
+      () => {
+        alarms.taken(due);
+      },
+      (thrown: unknown) => {
+        if (stopped) return;
+        warn("Timers that are due could not be recorded and will be tried again", { thrown });
+        alarms.postpone(due, clock.nowMs() + commitRetryMs);
+      },
+    );
   }
 
   function wakeEvent(wake: Exclude<Wake, { kind: "nudge" }>): NewEvent | undefined {
@@ -180,7 +188,7 @@ export function createKernel(options: KernelOptions): Kernel {
     };
   }
 
-  const restore = async (): Promise<void> => {
+  const restore = (): void => {
     for (const snapshot of log.snapshots(rulesRegistry)) {
       const refused = deciders.restore(snapshot.state);
       if (refused !== undefined) {
@@ -195,13 +203,12 @@ export function createKernel(options: KernelOptions): Kernel {
     }
     for (const timer of log.timers()) armDecider(timer);
     for (const due of actions.dues()) armAction(due);
-    await Promise.resolve();
   };
 
   return {
     start: async () => {
       log.attach(stage);
-      await restore();
+      restore();
       draining = false;
       const nowMs = clock.nowMs();
       const lost = [...actions.workers()].filter((id) => id !== worker.id);
