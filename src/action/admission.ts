@@ -11,7 +11,6 @@
  * 2. Higher priority first, then the older request.
  * 3. Whoever cannot start is told why, once a reason.
  * 4. A call costs what has changed since the last one, not what is waiting.
- * 5. Whoever's ttl has passed is not admitted, also where the timer that ends it has yet to fire.
  */
 import TinyQueue from "tinyqueue";
 import { tenantOf } from "../event/envelope.ts";
@@ -32,6 +31,8 @@ export type Deferral = {
 export type AdmissionChoice = {
   readonly admit: readonly ActionState[];
   readonly defer: readonly Deferral[];
+  /** Their ttl is over: they are not started, also where the timer that says so is still to come. */
+  readonly expired: readonly ActionState[];
   /** A rate window opens then: ask again. */
   readonly wakeAtMs: number | undefined;
 };
@@ -173,6 +174,7 @@ export function createAdmission(): Admission {
   const select: Admission["select"] = (nowMs, capacity, admitMax) => {
     const admit: ActionState[] = [];
     const defer: Deferral[] = [];
+    const expired: ActionState[] = [];
     const taken = new Map<string, number>();
     wake(nowMs);
     if (windows.size > sweepAt) sweep(nowMs);
@@ -184,7 +186,8 @@ export function createAdmission(): Admission {
         if (head === undefined) break;
         gate.queue.pop();
         if (isExpired(head.state, nowMs)) {
-          head.queue = undefined;
+          leave(head.state.identity.action_id, head);
+          expired.push(head.state);
           continue;
         }
         const refusal = keyRefusal(head, taken) ?? rateRefusal(head, nowMs, taken);
@@ -200,7 +203,7 @@ export function createAdmission(): Admission {
       if (gate.holders.size === 0 && peek(gate.queue) === undefined) commands.delete(command);
     }
     explainWaiting(capacity, defer);
-    return { admit, defer, wakeAtMs: nextOpening() };
+    return { admit, defer, expired, wakeAtMs: nextOpening() };
   };
 
   /** Windows that see no start any more and keep nobody waiting say nothing: they go. */
@@ -326,7 +329,6 @@ function eligible(state: ActionState): boolean {
   return state.phase === "requested" || (state.phase === "retrying" && state.ready);
 }
 
-/** Such an action stands in no queue any more: its ttl is due, and ends it. */
 function isExpired({ expiresAtMs }: ActionState, nowMs: number): boolean {
   return expiresAtMs !== undefined && expiresAtMs <= nowMs;
 }

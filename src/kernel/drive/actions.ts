@@ -137,18 +137,19 @@ export function createActions(options: {
     settle: (nowMs) => {
       const choice = admission.select(nowMs, capacityOf, admitPerSettleMax);
       wakeAtMs = choice.wakeAtMs;
-      if (choice.admit.length === 0 && choice.defer.length === 0) return none.events;
+      const { admit, defer, expired } = choice;
+      if (admit.length + defer.length + expired.length === 0) return none.events;
       const ts = timestamp(nowMs);
       const leaseUntil = timestamp(nowMs + leaseMs);
-      const events: NewEvent[] = [];
-      for (const state of choice.admit) {
+      const events: NewEvent[] = expired.flatMap(ttlEvent);
+      for (const state of admit) {
         const at = { ts, causationId: state.lastEventId, attempt: state.attempt };
         const idempotent = isIdempotent(worker, state);
         const lease = { worker_id: worker.id, lease_until: leaseUntil, idempotent };
         if (state.phase === "requested") events.push(acceptedEvent(state.identity, at, lease));
         events.push(startedEvent(state.identity, at, lease));
       }
-      for (const deferral of choice.defer) events.push(deferralEvent(deferral, ts));
+      for (const deferral of defer) events.push(deferralEvent(deferral, ts));
       return events;
     },
     rateSnapshots: () =>
@@ -175,7 +176,7 @@ export function createActions(options: {
       const start: Assignment[] = [];
       for (const { action, event } of started) {
         const now = held.get(action);
-        if (now?.state.phase !== "started") continue;
+        if (now?.state.phase !== "started" || now.state.workerId !== worker.id) continue;
         const { attempt, leaseUntilMs } = now.state;
         start.push({ request: now.request, attempt, startedEventId: event, leaseUntilMs });
       }
@@ -272,6 +273,13 @@ function foldThread(thread: readonly LogRecord[]): Held | undefined {
   return state === undefined || request === undefined ? undefined : { state, request };
 }
 
+/** The ttl's own timer, where it is noticed before the timer rings. */
+function ttlEvent(state: ActionState): readonly NewEvent[] {
+  const { expiresAtMs: dueMs, identity } = state;
+  if (dueMs === undefined) return [];
+  return [timerEvent(state, { action: identity.action_id, name: "ttl", dueMs })];
+}
+
 /** An executor that cannot say so for these arguments has not promised it. */
 function isIdempotent(worker: Worker, state: ActionState): boolean {
   try {
@@ -292,7 +300,7 @@ function timerEvent(
     entity_id: identity.entity_id,
     ...(identity.correlation_id === undefined ? {} : { correlation_id: identity.correlation_id }),
     causation_id: state.lastEventId,
-    idempotency_key: `timer/${due.action}/${due.name}/${String(due.dueMs)}`,
+    idempotency_key: `timer/${due.action}/${String(state.attempt)}/${due.name}/${String(due.dueMs)}`,
     action_id: due.action,
     source: { system: "deed", ns: { component: "kernel" } },
     tags: identity.tags,
