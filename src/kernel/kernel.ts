@@ -90,7 +90,7 @@ export function createKernel(options: KernelOptions): Kernel {
       if (decided.length === 0) return lifecycle;
       return { events: [...lifecycle.events, ...decided] };
     },
-    settle: (nowMs) => (draining ? [] : actions.settle(nowMs)),
+    settle: (nowMs) => actions.settle(nowMs, draining),
     writes: () => {
       const { snapshots, timers } = deciders.writes();
       armedWrites = timers;

@@ -40,7 +40,8 @@ export type ActionDue = {
 
 export type Actions = {
   readonly step: (record: LogRecord, reads: StageReads) => StepResult;
-  readonly settle: (nowMs: number) => readonly NewEvent[];
+  /** @param paused the kernel stops: nothing starts, and whoever comes is told so. */
+  readonly settle: (nowMs: number, paused: boolean) => readonly NewEvent[];
   readonly rows: () => readonly ActionRow[];
   /** The rate windows that this commit changed. */
   readonly rateSnapshots: () => readonly SnapshotWrite[];
@@ -128,13 +129,29 @@ export function createActions(options: {
     return { events };
   };
 
+  /** What comes while nothing may start is told so; the next kernel looks at it anew. */
+  const postpone = (ts: string): readonly NewEvent[] => {
+    const events: NewEvent[] = [];
+    for (const action of journal.keys()) {
+      const state = held.get(action)?.state;
+      if (state === undefined || state.deferred !== undefined || !isReady(state)) continue;
+      const at = { ts, causationId: state.lastEventId, attempt: state.attempt };
+      const limitKey = `executor:${state.attrs.command}`;
+      events.push(
+        deferredEvent(state.identity, at, { reason: "no_executor", limit_key: limitKey }),
+      );
+    }
+    return events;
+  };
+
   return {
     step: (record, reads) => {
       const { action_id: action, event_type: type } = record.event;
       if (action !== undefined && isLifecycle(type)) return stepOne(action, record, reads);
       return type === "worker.lost" ? workerLost(record) : none;
     },
-    settle: (nowMs) => {
+    settle: (nowMs, paused) => {
+      if (paused) return postpone(timestamp(nowMs));
       const choice = admission.select(nowMs, capacityOf, admitPerSettleMax);
       wakeAtMs = choice.wakeAtMs;
       const { admit, defer, expired } = choice;
@@ -252,6 +269,11 @@ function deferralEvent(deferral: Deferral, ts: string): NewEvent {
 /** 1 where the state holds a lease, and so a slot. */
 function holds(state: ActionState | undefined): 0 | 1 {
   return state?.phase === "accepted" || state?.phase === "started" ? 1 : 0;
+}
+
+/** It waits for room alone. */
+function isReady(state: ActionState): boolean {
+  return state.phase === "requested" || (state.phase === "retrying" && state.ready);
 }
 
 function isLifecycle(type: string): boolean {
