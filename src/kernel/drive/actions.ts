@@ -79,6 +79,8 @@ export function createActions(options: {
   const held = new Map<ActionId, Held>();
   /** Every action that this commit touched, as it was before; `undefined`: it was not held. */
   const journal = new Map<ActionId, Held | undefined>();
+  /** Workers that this commit tells to be gone. */
+  const lost = new Map<string, LogRecord>();
   let started: { readonly action: ActionId; readonly event: EventId }[] = [];
   let cancel: ActionId[] = [];
   let fence: ActionId[] = [];
@@ -118,15 +120,16 @@ export function createActions(options: {
     return events.length === 0 ? none : { events };
   };
 
-  const workerLost = (record: LogRecord): StepResult => {
+  /** What becomes of the attempts of workers that are gone. However many: each is an input of its own. */
+  const takeFromLost = (): readonly NewEvent[] => {
+    if (lost.size === 0) return none.events;
     const events: NewEvent[] = [];
-    const lost = record.event.attrs["worker_id"];
     for (const { state } of held.values()) {
-      if (holds(state) === 1 && "workerId" in state && state.workerId === lost) {
-        events.push(...decide(state, record));
-      }
+      const record = "workerId" in state ? lost.get(state.workerId) : undefined;
+      if (record !== undefined) events.push(...decide(state, record));
     }
-    return { events };
+    lost.clear();
+    return events;
   };
 
   /** What comes while nothing may start is told so; the next kernel looks at it anew. */
@@ -148,9 +151,12 @@ export function createActions(options: {
     step: (record, reads) => {
       const { action_id: action, event_type: type } = record.event;
       if (action !== undefined && isLifecycle(type)) return stepOne(action, record, reads);
-      return type === "worker.lost" ? workerLost(record) : none;
+      if (type === "worker.lost") lost.set(textOf(record.event.attrs["worker_id"]), record);
+      return none;
     },
     settle: (nowMs, paused) => {
+      const taken = takeFromLost();
+      if (taken.length > 0) return taken;
       if (paused) return postpone(timestamp(nowMs));
       const choice = admission.select(nowMs, capacityOf, admitPerSettleMax);
       wakeAtMs = choice.wakeAtMs;
@@ -241,6 +247,7 @@ export function createActions(options: {
 
   function forget(): void {
     journal.clear();
+    lost.clear();
     started = [];
     cancel = [];
     fence = [];
@@ -257,6 +264,10 @@ export function createActions(options: {
       running += holds(state);
     }
   }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function deferralEvent(deferral: Deferral, ts: string): NewEvent {
