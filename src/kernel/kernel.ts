@@ -15,6 +15,7 @@
  * 6. Replay and rebuild never reach the worker.
  */
 import { timestamp, type Clock } from "../base/clock.ts";
+import { deciderFromActivation } from "../decider/rule.ts";
 import type { NewEvent } from "../event/envelope.ts";
 import type { ActionId, WorkerId } from "../event/ids.ts";
 import type { Log, Stage, TimerRow, TimerWrite } from "../log/log.ts";
@@ -75,7 +76,10 @@ const commitRetryMs = 1_000;
 
 export function createKernel(options: KernelOptions): Kernel {
   const { log, worker, clock, warn } = options;
-  const deciders = createDeciders(options.instancesMax ?? instancesMaxDefault);
+  const deciders = createDeciders({
+    instancesMax: options.instancesMax ?? instancesMaxDefault,
+    build: deciderFromActivation,
+  });
   const actions = createActions({ worker, leaseMs: options.leaseMs ?? leaseMsDefault });
   const alarms = createAlarms<Wake>(clock, ring);
   let draining = true;

@@ -11,9 +11,9 @@
  */
 import type { Json } from "../../base/json.ts";
 import { isJsonObject } from "../../base/json.ts";
+import type { Result } from "../../base/result.ts";
 import { timestamp } from "../../base/clock.ts";
 import type { Decider, Timer } from "../../decider/decider.ts";
-import { deciderFromActivation } from "../../decider/rule.ts";
 import type { LogRecord, NewEvent } from "../../event/envelope.ts";
 import type { EventId } from "../../event/ids.ts";
 import type { SnapshotWrite, StageReads, TimerRow, TimerWrite } from "../../log/log.ts";
@@ -45,7 +45,14 @@ export type Deciders = {
   readonly restore: (state: Json) => string | undefined;
 };
 
-export function createDeciders(instancesMax: number): Deciders {
+export type DecidersOptions = {
+  /** Instances kept in memory between commits. */
+  readonly instancesMax: number;
+  /** Makes the decider that an activation stands for, or says why it cannot. */
+  readonly build: (activation: LogRecord) => Result<Decider<unknown>, string>;
+};
+
+export function createDeciders({ instancesMax, build }: DecidersOptions): Deciders {
   let entries: readonly Entry[] = [];
   let entriesBefore: readonly Entry[] | undefined;
   const cache = new Map<string, Instance>();
@@ -64,7 +71,7 @@ export function createDeciders(instancesMax: number): Deciders {
   };
 
   const activate = (record: LogRecord): readonly NewEvent[] => {
-    const built = entryOf(record);
+    const built = entryOf(record, build);
     if (!built.ok) return [failure(record, record.event.entity_id, built.reason)];
     const { about } = built.entry;
     replace(about.name, built.entry);
@@ -188,7 +195,7 @@ export function createDeciders(instancesMax: number): Deciders {
     instances: () => cache.size,
     restore: (state) => {
       if (!isJsonObject(state)) return "the stored rule is not an object";
-      const built = entryOf(recordOf(state));
+      const built = entryOf(recordOf(state), build);
       if (!built.ok) return built.reason;
       entries = [...entries, built.entry].sort(byName);
       return undefined;
@@ -252,8 +259,9 @@ function guarded<T>(entry: Entry, record: LogRecord, decide: () => T): Guarded<T
 
 function entryOf(
   record: LogRecord,
+  build: DecidersOptions["build"],
 ): { readonly ok: true; readonly entry: Entry } | { readonly ok: false; readonly reason: string } {
-  const decider = deciderFromActivation(record);
+  const decider = build(record);
   if (!decider.ok) return { ok: false, reason: decider.error };
   const { attrs } = record.event;
   const about = {
