@@ -1,6 +1,6 @@
 /** The rules of a simulated world, in versions that replace each other while it runs. */
 import { timestamp } from "../src/base/clock.ts";
-import { activationEvent, deactivationEvent, parseRules } from "../src/decider/rule.ts";
+import { activationEvent, deactivationEvent, parseRules, type Rule } from "../src/decider/rule.ts";
 import type { LogRecord, NewEvent } from "../src/event/envelope.ts";
 import type { Violation } from "./invariants.ts";
 
@@ -50,6 +50,20 @@ export function ruleChange(
   version: number,
   at: { readonly nowMs: number; readonly replaces: string | undefined },
 ): NewEvent {
+  const { rule, text } = ruleOf(name, version);
+  const change = { file: `${name}.yaml`, ts: timestamp(at.nowMs), replaces: at.replaces };
+  return activationEvent(rule, text, change);
+}
+
+type Read = { readonly rule: Rule; readonly text: string };
+
+const read = new Map<string, Read>();
+
+/** Read once: what is simulated is the program, not those who write its rules. */
+function ruleOf(name: RuleName, version: number): Read {
+  const key = `${name}/${String(version)}`;
+  const known = read.get(key);
+  if (known !== undefined) return known;
   const text = `apiVersion: deed/v1
 kind: Rule
 metadata: { name: ${name} }
@@ -59,8 +73,9 @@ spec:${heads[name]}
   const parsed = parseRules(text, `${name}.yaml`);
   const [rule] = parsed.ok ? parsed.value : [];
   if (rule === undefined) throw new Error(`Rule ${name} cannot be read`);
-  const change = { file: `${name}.yaml`, ts: timestamp(at.nowMs), replaces: at.replaces };
-  return activationEvent(rule, text, change);
+  const made = { rule, text };
+  read.set(key, made);
+  return made;
 }
 
 export function ruleEnd(name: string, version: string, nowMs: number): NewEvent {
