@@ -36,6 +36,10 @@ export function decide(state: ActionState, record: LogRecord): readonly NewEvent
       return state.phase === "requested" || state.phase === "retrying"
         ? [cancelledEvent(state.identity, moment(state, record), reasonOf(record))]
         : nothing;
+    case "action.retrying":
+      return state.phase === "retrying" && state.cancelRequested
+        ? [cancelledEvent(state.identity, moment(state, record), "asked for")]
+        : nothing;
     case "timer.fired":
       return onTimer(state, record);
     case "worker.lost":
