@@ -11,6 +11,7 @@
  * 2. Higher priority first, then the older request.
  * 3. Whoever cannot start is told why, once a reason.
  * 4. A call costs what has changed since the last one, not what is waiting.
+ * 5. Whoever's ttl has passed is not admitted, also where the timer that ends it has yet to fire.
  */
 import TinyQueue from "tinyqueue";
 import { tenantOf } from "../event/envelope.ts";
