@@ -46,6 +46,7 @@ const story: readonly NewEvent[] = [
   event("worker.started", "", { attrs: { worker_id: "b" } }),
   event("action.started", "again", { attempt: 2, attrs: { worker_id: "b" } }),
   event("action.succeeded", "again", { attempt: 2 }),
+  event("action.dead_lettered", "once", { attempt: 1 }),
 ];
 
 function recordsOf(events: readonly NewEvent[]): readonly LogRecord[] {
@@ -60,11 +61,10 @@ function recordsOf(events: readonly NewEvent[]): readonly LogRecord[] {
 
 function row(
   key: string,
-  more: Pick<ActionRow, "status" | "attempt" | "requestOffset">,
+  more: Pick<ActionRow, "status" | "attempt" | "requestOffset" | "lastOffset"> & Partial<ActionRow>,
 ): ActionRow {
   return {
     actionId: actionIdOf("default", key),
-    lastOffset: 14,
     tenant: "default",
     command: "shell.run",
     entityId: "job:1",
@@ -87,8 +87,22 @@ function sound(): Evidence {
     ]),
     records: recordsOf(story),
     rows: [
-      row("once", { status: "failed", attempt: 1, requestOffset: 2 }),
-      row("again", { status: "succeeded", attempt: 2, requestOffset: 5 }),
+      row("once", {
+        status: "failed",
+        attempt: 1,
+        requestOffset: 2,
+        lastOffset: 15,
+        terminalOffset: 10,
+        errorKind: "outcome_unknown",
+        deadLetter: "pending",
+      }),
+      row("again", {
+        status: "succeeded",
+        attempt: 2,
+        requestOffset: 5,
+        lastOffset: 14,
+        terminalOffset: 14,
+      }),
     ],
     effects: ["once", "again", "again"],
   };
