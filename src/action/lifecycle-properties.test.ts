@@ -1,0 +1,197 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { timestamp } from "../base/clock.ts";
+import type { Json, JsonObject } from "../base/json.ts";
+import type { NewEvent } from "../event/envelope.ts";
+import { decide } from "./decide.ts";
+import { fitting, happened, lifecycleTypes, recordOf, requested, startMs } from "./given.ts";
+import { dueOf, evolve, isTerminal, type ActionState } from "./lifecycle.ts";
+
+/** One step of a random history, relative to the state in which it arrives. */
+type Move = {
+  readonly type: string;
+  readonly attemptDelta: number | undefined;
+  readonly attrs: JsonObject | undefined;
+  readonly ts: string | undefined;
+  readonly aheadMs: number;
+};
+
+const anyJson = fc.jsonValue({ maxDepth: 2 }) as fc.Arbitrary<Json>;
+
+const anyAttrs: fc.Arbitrary<JsonObject> = fc.oneof(
+  fc.dictionary(fc.string(), anyJson, { maxKeys: 3 }),
+  fc.record(
+    {
+      worker_id: anyJson,
+      lease_until: anyJson,
+      retry_at: anyJson,
+      error: fc.oneof(anyJson, fc.record({ kind: anyJson, message: anyJson, detail: anyJson })),
+      reason: anyJson,
+      name: anyJson,
+      due_ms: anyJson,
+    },
+    { requiredKeys: [] },
+  ),
+);
+
+const moves: fc.Arbitrary<readonly Move[]> = fc.array(
+  fc.record({
+    type: fc.oneof(
+      { arbitrary: fc.constantFrom(...lifecycleTypes), weight: 9 },
+      { arbitrary: fc.constantFrom("worker.lost", "action.unheard_of", "job.failed"), weight: 1 },
+    ),
+    attemptDelta: fc.oneof(
+      { arbitrary: fc.constant(0), weight: 6 },
+      { arbitrary: fc.constantFrom(-1, 1, 2, undefined), weight: 1 },
+    ),
+    attrs: fc.oneof(
+      { arbitrary: fc.constant(undefined), weight: 4 },
+      { arbitrary: anyAttrs, weight: 1 },
+    ),
+    ts: fc.oneof(
+      { arbitrary: fc.constant(undefined), weight: 4 },
+      { arbitrary: fc.string(), weight: 1 },
+    ),
+    aheadMs: fc.constantFrom(0, 0, 0, 10_000, 5_000_000),
+  }),
+  { maxLength: 40 },
+);
+
+const requests = fc.oneof(
+  { arbitrary: fc.constantFrom({}, { ttl_sec: 3_600 }, { retry: { attempts: 5 } }), weight: 3 },
+  {
+    arbitrary: fc.record(
+      {
+        command: anyJson,
+        args: anyJson,
+        ttl_sec: anyJson,
+        timeout_sec: anyJson,
+        retry: anyJson,
+        concurrency: anyJson,
+        rate: anyJson,
+        compensate: anyJson,
+      },
+      { requiredKeys: [] },
+    ),
+    weight: 1,
+  },
+);
+
+/** Calls `see` with every move of a random history; returns the records that were told. */
+function live(
+  attrs: JsonObject,
+  history: readonly Move[],
+  see: (before: ActionState | undefined, after: ActionState | undefined, event: NewEvent) => void,
+): readonly NewEvent[] {
+  const base = requested();
+  let state: ActionState | undefined;
+  const told: NewEvent[] = [{ ...base, attrs: { ...base.attrs, ...attrs } }];
+  for (const event of [...told, ...history.map((move) => () => eventOf(move, state))]) {
+    const record = recordOf(typeof event === "function" ? event() : event, told.length);
+    if (typeof event === "function") told.push(record.event);
+    const moved = evolve(state, record);
+    see(state, moved.ok ? moved.value : state, record.event);
+    if (moved.ok) {
+      state = moved.value;
+      decide(state, record);
+      dueOf(state);
+    }
+  }
+  return told;
+}
+
+function eventOf(move: Move, state: ActionState | undefined): NewEvent {
+  const { type, attemptDelta, attrs, ts, aheadMs } = move;
+  const good = fitting(type, state);
+  const attempt = attemptDelta === undefined ? undefined : (good.attempt ?? 1) + attemptDelta;
+  return {
+    ...happened(type, attempt, attrs ?? good.attrs),
+    ts: ts ?? timestamp(startMs + aheadMs),
+  };
+}
+
+describe("whatever arrives", () => {
+  test("1. an ended action never moves again and has exactly one terminal", () => {
+    fc.assert(
+      fc.property(moves, (history) => {
+        let terminals = 0;
+        live({}, history, (before, after) => {
+          if (before === undefined || after === undefined) return;
+          if (!isTerminal(before)) {
+            if (isTerminal(after)) terminals += 1;
+            return;
+          }
+          const same = ["phase", "attempt", "endedAtMs", "terminalOffset", "error"] as const;
+          for (const member of same) {
+            expect(Object.entries(after).find(([name]) => name === member)).toEqual(
+              Object.entries(before).find(([name]) => name === member),
+            );
+          }
+        });
+        expect(terminals).toBeLessThanOrEqual(1);
+      }),
+    );
+  });
+
+  test("2. attempts rise by one, by action.retrying only, and no other attempt is heard", () => {
+    const reports = new Set([
+      "action.accepted",
+      "action.started",
+      "action.progress",
+      "action.succeeded",
+      "action.failed",
+      "action.cancelled",
+    ]);
+    fc.assert(
+      fc.property(moves, (history) => {
+        live({}, history, (before, after, event) => {
+          if (before === undefined || after === undefined) return;
+          const rise = after.attempt - before.attempt;
+          if (event.event_type !== "action.retrying") expect(rise).toBe(0);
+          else if (after !== before) expect(rise).toBe(1);
+          if (reports.has(event.event_type) && event.attempt !== before.attempt) {
+            expect(after).toBe(before);
+          }
+        });
+      }),
+    );
+  });
+
+  test("the fold of the whole is the fold of its parts, wherever it is cut and stored", () => {
+    fc.assert(
+      fc.property(moves, fc.nat({ max: 40 }), (history, at) => {
+        const told = live({ ttl_sec: 3_600 }, history, () => undefined);
+        const records = told.map((event, index) => recordOf(event, index + 1));
+        const fold = (from: ActionState | undefined, part: typeof records): typeof from =>
+          part.reduce((state, record) => {
+            const moved = evolve(state, record);
+            return moved.ok ? moved.value : state;
+          }, from);
+        const half = structuredClone(fold(undefined, records.slice(0, at)));
+        expect(fold(half, records.slice(at))).toEqual(fold(undefined, records));
+      }),
+    );
+  });
+
+  test("5. nothing throws", () => {
+    fc.assert(
+      fc.property(requests, moves, (attrs, history) => {
+        const asked = Object.fromEntries(Object.entries(attrs));
+        expect(live(asked, history, () => undefined)).toHaveLength(history.length + 1);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("5. what has no action never becomes one", () => {
+    fc.assert(
+      fc.property(fc.string(), anyAttrs, (type, attrs) => {
+        fc.pre(type !== "action.requested");
+        expect(evolve(undefined, recordOf(happened(type, 1, attrs), 1))).toMatchObject({
+          ok: false,
+          error: { kind: "unknown_action" },
+        });
+      }),
+    );
+  });
+});
