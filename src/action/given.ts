@@ -115,6 +115,8 @@ export function recordOf(event: NewEvent, offset: number, atMs = startMs): LogRe
 export type Story = {
   readonly state: () => ActionState | undefined;
   readonly records: readonly LogRecord[];
+  /** Those of the records that counted. */
+  readonly folded: readonly LogRecord[];
   readonly refusals: readonly OutOfOrder[];
   /** Events that ask for other actions: they are not this action's. */
   readonly asked: readonly NewEvent[];
@@ -124,11 +126,13 @@ export type Story = {
 export function createStory(): Story {
   let state: ActionState | undefined;
   const records: LogRecord[] = [];
+  const folded: LogRecord[] = [];
   const refusals: OutOfOrder[] = [];
   const asked: NewEvent[] = [];
   const story: Story = {
     state: () => state,
     records,
+    folded,
     refusals,
     asked,
     tell: (first, atMs = startMs) => {
@@ -147,6 +151,7 @@ export function createStory(): Story {
             continue;
           }
           state = moved.value;
+          folded.push(record);
         }
         if (state !== undefined) pending.push(...decide(state, record));
       }

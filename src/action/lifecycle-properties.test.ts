@@ -2,9 +2,22 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { timestamp } from "../base/clock.ts";
 import type { Json, JsonObject } from "../base/json.ts";
+import { deedError } from "../event/error.ts";
 import type { NewEvent } from "../event/envelope.ts";
 import { decide } from "./decide.ts";
-import { fitting, happened, lifecycleTypes, recordOf, requested, startMs } from "./given.ts";
+import {
+  createStory,
+  fitting,
+  happened,
+  leaseAttrs,
+  lifecycleTypes,
+  recordOf,
+  requested,
+  retryAttrs,
+  startMs,
+  timer,
+  type Story,
+} from "./given.ts";
 import { dueOf, evolve, isTerminal, type ActionState } from "./lifecycle.ts";
 
 /** One step of a random history, relative to the state in which it arrives. */
@@ -194,4 +207,82 @@ describe("whatever arrives", () => {
       }),
     );
   });
+});
+
+describe("4. where everybody falls silent", () => {
+  const terminals = new Set(["action.succeeded", "action.failed", "action.cancelled"]);
+  const conflict = deedError("conflict", "no");
+  const step = fc.constantFrom("accept", "start", "beat", "fail", "retry", "cancel", "due", "lost");
+
+  test("the timers end every action, and what is left waits for room and has no ttl", () => {
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 12 }),
+        fc.boolean(),
+        fc.option(fc.integer({ min: 1, max: 120 }), { nil: undefined }),
+        (steps, idempotent, ttlSec) => {
+          const ttl = ttlSec === undefined ? {} : { ttl_sec: ttlSec };
+          const story = createStory().tell(
+            requested({ ...ttl, compensate: { command: "job.undo", args: {} } }),
+          );
+          let nowMs = startMs;
+          for (const one of steps) nowMs = act(story, one, { nowMs, idempotent });
+          for (let rounds = 0; rounds < 10; rounds += 1) nowMs = act(story, "due", { nowMs });
+          const state = story.state();
+          if (state === undefined) throw new Error("The action was never requested");
+          if (!isTerminal(state)) {
+            expect(state.cancelRequested).toBe(false);
+            expect(ttlSec).toBeUndefined();
+            expect(["requested", "retrying"]).toContain(state.phase);
+            expect(dueOf(state)).toBeUndefined();
+          }
+          const ends = story.folded.filter(({ event }) => terminals.has(event.event_type));
+          expect(ends).toHaveLength(isTerminal(state) ? 1 : 0);
+          expect(story.asked.length).toBeLessThanOrEqual(1);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  function act(
+    story: Story,
+    step: string,
+    { nowMs, idempotent = true }: { readonly nowMs: number; readonly idempotent?: boolean },
+  ): number {
+    const state = story.state();
+    const attempt = state?.attempt;
+    const lease = { ...leaseAttrs("w1", nowMs + 30_000), idempotent };
+    switch (step) {
+      case "accept":
+        story.tell(happened("action.accepted", attempt, lease), nowMs);
+        break;
+      case "start":
+        story.tell(happened("action.started", attempt, lease), nowMs);
+        break;
+      case "beat":
+        story.tell(happened("action.progress", attempt, lease), nowMs);
+        break;
+      case "fail":
+        story.tell(happened("action.failed", attempt, { error: conflict }), nowMs);
+        break;
+      case "retry":
+        story.tell(happened("action.retrying", (attempt ?? 0) + 1, retryAttrs(nowMs)), nowMs);
+        break;
+      case "cancel":
+        story.tell(happened("action.cancel_requested", attempt, {}), nowMs);
+        break;
+      case "lost":
+        story.tell(happened("worker.lost", undefined, { worker_id: "w1" }), nowMs);
+        break;
+      default: {
+        const due = state && dueOf(state);
+        if (due === undefined) return nowMs;
+        const atMs = Math.max(nowMs, due.dueMs);
+        story.tell(timer(due.name, due.dueMs), atMs);
+        return atMs;
+      }
+    }
+    return nowMs + 1_000;
+  }
 });
