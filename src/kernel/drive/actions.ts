@@ -8,6 +8,7 @@
  * 3. Nothing reaches the worker before the commit that says so is durable.
  */
 import { timestamp } from "../../base/clock.ts";
+import { isJsonObject } from "../../base/json.ts";
 import { createAdmission, type Admission, type Deferral } from "../../action/admission.ts";
 import { decide } from "../../action/decide.ts";
 import { dueOf, evolve, isTerminal, type ActionState } from "../../action/lifecycle.ts";
@@ -176,16 +177,18 @@ export function createActions(options: {
       return events;
     },
     rateSnapshots: () =>
-      admission.takeRateChanges().map(({ key, startsMs }) => ({
+      admission.takeRateChanges().map(({ key, perMs, startsMs }) => ({
         decider: ratesRegistry,
         instance: key,
         offset: 0,
-        state: startsMs.length === 0 ? undefined : startsMs,
+        state: startsMs.length === 0 ? undefined : { per_ms: perMs, starts_ms: startsMs },
       })),
     restoreRate: ({ instance, state }) => {
-      if (!Array.isArray(state)) return;
-      const startsMs = state.filter((startMs) => typeof startMs === "number");
-      admission.restoreRate({ key: instance, startsMs });
+      if (!isJsonObject(state)) return;
+      const { per_ms: perMs, starts_ms: starts } = state;
+      if (typeof perMs !== "number" || !Array.isArray(starts)) return;
+      const startsMs = starts.filter((startMs) => typeof startMs === "number");
+      admission.restoreRate({ key: instance, perMs, startsMs });
     },
     rows: () => {
       const rows: ActionRow[] = [];
