@@ -151,6 +151,20 @@ describe("1. limits", () => {
     expect(room.settle()).toEqual(["c"]);
   });
 
+  test("two slots that come free together are given to two, whatever they run", () => {
+    const room = createRoom();
+    const two = { concurrency: { key: "disk", limit: 2 } };
+    room.ask("a", two);
+    room.ask("b", two);
+    room.settle();
+    room.ask("c", { ...two, command: "job.c" });
+    room.ask("d", { ...two, command: "job.d" });
+    room.settle();
+    room.tell("a", "action.succeeded");
+    room.tell("b", "action.succeeded");
+    expect(room.settle()).toEqual(["c", "d"]);
+  });
+
   test("a rate window opens exactly when its oldest start leaves it", () => {
     const room = createRoom();
     for (const key of ["a", "b", "c"]) room.ask(key, twoIn10s);

@@ -217,7 +217,7 @@ describe("4. where everybody falls silent", () => {
   test("the timers end every action, and what is left waits for room and has no ttl", () => {
     fc.assert(
       fc.property(
-        fc.array(step, { maxLength: 12 }),
+        fc.array(step, { maxLength: 12, size: "max" }),
         fc.boolean(),
         fc.option(fc.integer({ min: 1, max: 120 }), { nil: undefined }),
         (steps, idempotent, ttlSec) => {
