@@ -84,8 +84,6 @@ export type ActionState =
       })
   | (Common & Ended & { readonly phase: "cancelled" });
 
-export type ActionPhase = ActionState["phase"];
-
 /** Why a record changed nothing. It is kept on the log, marked with `kind` as its anomaly. */
 export type OutOfOrder = {
   readonly kind:
