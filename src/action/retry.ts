@@ -67,7 +67,7 @@ function delayBefore({ actionId, attempt, error, policy }: FailedAttempt): numbe
   const boundMs = initialMs === 0 ? 0 : Math.min(maxMs, initialMs * multiplier ** (attempt - 1));
   const jitteredMs = Math.floor(seededRandom(`${actionId}/${String(attempt)}`)() * boundMs);
   const retryAfterMs = error.detail?.["retry_after_ms"];
-  return typeof retryAfterMs === "number"
+  return typeof retryAfterMs === "number" && !Number.isNaN(retryAfterMs)
     ? Math.max(Math.ceil(retryAfterMs), jitteredMs)
     : jitteredMs;
 }

@@ -124,7 +124,9 @@ describe("POST /v1/events", () => {
   it("2. stores nothing of a batch with one bad event, and says which it is", async () => {
     const answer = await publish([observation(), { ...observation(), ts: "yesterday" }]);
     expect(answer.status).toBe(400);
-    expect(answer.body["detail"]).toMatch(/^Cannot accept the event as \/ts must match pattern/);
+    expect(answer.body["detail"]).toMatch(
+      /^Cannot accept the event as \/ts must be an RFC 3339 time/,
+    );
     expect(answer.body["detail"]).toMatch(/\(event 1 of the batch; nothing was stored\)$/);
     expect((answer.body["problems"] as JsonObject[])[0]?.["pointer"]).toBe("/1/ts");
     expect(await observed()).toEqual([]);
