@@ -23,7 +23,7 @@ import {
 } from "../log.ts";
 import type { Database, Statement } from "./driver.ts";
 import type { IndexTail } from "./index-tail.ts";
-import { belongsTo, bucketSize, slotOf, threadHash } from "./threads.ts";
+import { belongsTo, bucketSize, offsetsIn, slotOf, threadHash, type ThreadRow } from "./threads.ts";
 
 export type SqliteReads = {
   readonly recordAt: (offset: Offset) => LogRecord | undefined;
@@ -57,11 +57,9 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
     "SELECT * FROM events WHERE offset > (SELECT upto FROM index_state) ORDER BY offset",
   );
   const first = db.prepare("SELECT min(offset) AS offset FROM events");
-  const up = db.prepare(
-    "SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset LIMIT ?",
-  );
+  const up = db.prepare("SELECT * FROM threads WHERE slot = ? AND last >= ? ORDER BY last LIMIT ?");
   const down = db.prepare(
-    "SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset DESC LIMIT ?",
+    "SELECT * FROM threads WHERE slot = ? AND last >= ? ORDER BY last DESC LIMIT ?",
   );
   const actionAt = db.prepare("SELECT * FROM actions WHERE request_offset = ?");
   const open = db.prepare(
@@ -111,7 +109,10 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
       const bucket = query.newest ? last - step : first + step;
       const slot = slotOf(bucket * bucketSize, query.hash);
       const rows = (query.newest ? down : up).all(slot, query.from, bucketSize);
-      for (const row of rows) yield (row as { offset: number }).offset;
+      for (const row of rows as ThreadRow[]) {
+        const offsets = offsetsIn(row).filter((offset) => offset >= query.from);
+        yield* query.newest ? offsets.reverse() : offsets;
+      }
     }
     if (!query.newest) yield* recent;
   }
