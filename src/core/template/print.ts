@@ -97,7 +97,11 @@ function hex(code: number, digits: number): string {
  * @param indent spaces a level; undefined: one line, `", "` and `": "` between the parts.
  */
 export function jsonOf(value: Value, frame: Frame, indent: number | undefined): string {
-  return writeJson(value, { frame, indent }, 0);
+  return writeJson(
+    value,
+    { frame, indent: indent === undefined ? undefined : Math.max(0, indent) },
+    0,
+  );
 }
 
 type JsonStyle = { readonly frame: Frame; readonly indent: number | undefined };
