@@ -228,6 +228,7 @@ function unescape(text: string): string {
 const leading = new RegExp(`^[${space}]+`);
 
 export function trimStart(text: string): string {
+  if (!isSpace(text.charAt(0))) return text;
   return text.replace(leading, "");
 }
 
@@ -237,8 +238,10 @@ export function trimEnd(text: string): string {
   return text.slice(0, end);
 }
 
-const oneSpace = new RegExp(`^[${space}]$`);
+const wideSpace = new RegExp(`^[${space}]$`);
 
 export function isSpace(char: string): boolean {
-  return oneSpace.test(char);
+  const code = char.charCodeAt(0);
+  if (code > 0x84) return wideSpace.test(char);
+  return code === 0x20 || (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x1f);
 }

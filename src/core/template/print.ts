@@ -120,33 +120,39 @@ function writeJson(value: Value, style: JsonStyle, depth: number): string {
   }
   if (isGroup(value)) return writeJson(value.pair, style, depth);
   if (isSpecial(value)) return fail(frame, `Cannot write ${value.what} as JSON`);
+  const [before, between, after] = layout(style, depth);
+  let text = "";
   if (isList(value)) {
-    const items = value.map((one) => writeJson(one, style, depth + 1));
-    return enclose("[]", items, { ...style, depth });
+    spend(frame, value.length * between.length);
+    for (const item of value) {
+      text += (text === "" ? before : between) + writeJson(item, style, depth + 1);
+    }
+    return text === "" ? "[]" : `[${text}${after}]`;
   }
-  const members = keysOf(value)
-    .sort(orderText)
-    .map((key) => `${jsonString(key, frame)}: ${writeJson(value[key] ?? null, style, depth + 1)}`);
-  return enclose("{}", members, { ...style, depth });
+  const keys = keysOf(value).sort(orderText);
+  spend(frame, keys.length * between.length);
+  for (const key of keys) {
+    const member = writeJson(value[key] ?? null, style, depth + 1);
+    text += `${text === "" ? before : between}${jsonString(key, frame)}: ${member}`;
+  }
+  return text === "" ? "{}" : `{${text}${after}}`;
 }
 
-function enclose(
-  marks: "[]" | "{}",
-  parts: readonly string[],
-  { indent, depth, frame }: JsonStyle & { readonly depth: number },
-): string {
-  if (parts.length === 0) return marks;
-  if (indent === undefined) return `${marks.charAt(0)}${parts.join(", ")}${marks.charAt(1)}`;
-  spend(frame, parts.length * indent * (depth + 1));
-  const inner = `\n${" ".repeat(indent * (depth + 1))}`;
-  const outer = `\n${" ".repeat(indent * depth)}`;
-  return `${marks.charAt(0)}${inner}${parts.join(`,${inner}`)}${outer}${marks.charAt(1)}`;
+/** What stands before the first part, between two, and after the last. */
+function layout({ indent, frame }: JsonStyle, depth: number): readonly [string, string, string] {
+  if (indent === undefined) return ["", ", ", ""];
+  const inner = indent * (depth + 1);
+  spend(frame, inner);
+  const line = `\n${" ".repeat(inner)}`;
+  return [line, `,${line}`, `\n${" ".repeat(indent * depth)}`];
 }
+
+const unsafe = /[<>&'\u007f-\uffff]/;
+const everyUnsafe = new RegExp(unsafe, "g");
 
 function jsonString(text: string, frame: Frame): string {
   spend(frame, text.length);
-  return JSON.stringify(text).replace(
-    /[<>&'\u007f-\uffff]/g,
-    (char) => `\\u${hex(char.charCodeAt(0), 4)}`,
-  );
+  const written = JSON.stringify(text);
+  if (!unsafe.test(written)) return written;
+  return written.replace(everyUnsafe, (char) => `\\u${hex(char.charCodeAt(0), 4)}`);
 }

@@ -66,6 +66,7 @@ function toWhole(value: Value, base: number, frame: Frame): number | undefined {
   if (typeof value === "number") return trunc(value);
   if (typeof value === "boolean") return value ? 1 : 0;
   if (typeof value !== "string") return undefined;
+  if (base === 10 && short.test(value)) return Number(value) + 0;
   const text = strip(value, undefined, "both").toLowerCase();
   const whole = digitsIn(text, base);
   if (whole === undefined) {
@@ -78,6 +79,9 @@ function toWhole(value: Value, base: number, frame: Frame): number | undefined {
     `${describe(value)} is beyond what a JSON number holds exactly: keep it as a string`,
   );
 }
+
+/** The usual case: digits that are exact whatever they are. */
+const short = /^[+-]?\d{1,15}$/;
 
 const prefixes: { readonly [prefix: string]: number } = { "0x": 16, "0o": 8, "0b": 2 };
 
