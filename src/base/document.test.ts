@@ -133,6 +133,15 @@ describe("what does not fit is refused with its place", () => {
     ]);
   });
 
+  test("many unknown keys in one of several documents do not hide each other, nor the document", () => {
+    const many = Array.from({ length: 30 }, (_, index) => `x${String(index)}: 1`);
+    const found = problems(lines("name: a", "---", "name: b", ...many));
+    expect(found.slice(0, 2)).toEqual([
+      'a.yaml:4:1: unknown key "x0": known here: name, mode, kind, limit, when, steps',
+      'a.yaml:5:1: unknown key "x1": known here: name, mode, kind, limit, when, steps',
+    ]);
+  });
+
   test("a long value is not repeated", () => {
     expect(problems(`name: ${"A".repeat(200)}`)).toEqual([
       'a.yaml:1:7: "name" must be a name of lower-case letters',

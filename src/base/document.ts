@@ -73,16 +73,15 @@ export function readDocuments<S extends TSchema>(
     }
     const seen = new Set<string>();
     for (const error of validator.Errors(value.value)) {
-      for (const found of explain(error, schema, value.value)) {
-        const key = JSON.stringify(found.path);
-        if (seen.has(key)) continue;
-        seen.add(key);
-        problems.push(
-          found.atKey === true
-            ? at(keyOffset(document, found.path), found.message)
-            : problem(found.path, found.message),
-        );
-      }
+      const found = explain(error, schema, value.value);
+      const key = JSON.stringify(found?.path);
+      if (found === undefined || seen.has(key)) continue;
+      seen.add(key);
+      problems.push(
+        found.atKey === true
+          ? at(keyOffset(document, found.path), found.message)
+          : problem(found.path, found.message),
+      );
     }
   }
   if (problems.length > 0) return err(problems.sort(byPlace));
@@ -118,31 +117,24 @@ type Found = {
   readonly atKey?: true;
 };
 
-function explain(error: SchemaError, schema: TSchema, root: unknown): readonly Found[] {
+/** The checker stops after some errors, so an unknown key is told by its own one. */
+function explain(error: SchemaError, schema: TSchema, root: unknown): Found | undefined {
+  if (error.keyword === "additionalProperties") return undefined;
   const path = error.instancePath.split("/").slice(1).map(unescapePointer);
-  if ("additionalProperties" in error.params && Array.isArray(error.params.additionalProperties)) {
-    const known = Object.keys(propertiesAt(schema, path));
-    return (error.params.additionalProperties as string[]).map((unknown) => {
-      const near = nearest(unknown, known);
-      const hint =
-        near === undefined ? `known here: ${known.join(", ")}` : `did you mean "${near}"?`;
-      return {
-        path: [...path, unknown],
-        message: `unknown key "${unknown}": ${hint}`,
-        atKey: true,
-      };
-    });
+  const name = path.at(-1);
+  if (error.keyword === "boolean" && name !== undefined) {
+    const known = Object.keys(propertiesAt(schema, path.slice(0, -1)));
+    const near = nearest(name, known);
+    const hint = near === undefined ? `known here: ${known.join(", ")}` : `did you mean "${near}"?`;
+    return { path, message: `unknown key "${name}": ${hint}`, atKey: true };
   }
-  if (error.keyword === "boolean") return [];
   if ("requiredProperties" in error.params) {
     const missing = (error.params.requiredProperties as string[]).join(", ");
-    return [{ path, message: `missing: ${missing}` }];
+    return { path, message: `missing: ${missing}` };
   }
-  const name = path.at(-1);
   const what = name === undefined ? "the document" : `"${name}"`;
-  return [
-    { path, message: `${what} ${expectation(error, schemasAt(schema, path))}${got(root, path)}` },
-  ];
+  const expected = expectation(error, schemasAt(schema, path));
+  return { path, message: `${what} ${expected}${got(root, path)}` };
 }
 
 /** What was expected, in words: the choices of a union, the description of a pattern. */
