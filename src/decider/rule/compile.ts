@@ -107,7 +107,7 @@ function reader(document: ReadDocument<RuleSource>, problems: DocumentProblem[])
       const compiled = compileTemplate(value);
       if (compiled.ok) return compiled.value;
       const { path: inner, at } = compiled.error;
-      const message = `not a valid CEL expression: ${compiled.error.message}`;
+      const message = `not a valid template: ${compiled.error.message}`;
       problems.push(document.problem(["spec", ...path, ...inner], message, at));
       return () => ({ kind: "failed", message });
     },

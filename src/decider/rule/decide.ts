@@ -11,7 +11,7 @@
  * 4. Where it would have acted and did not, the reason is recorded: once for a key, until it fires or
  *    another reason holds it back, so that a stream of events is not answered by a second one.
  * 5. `when` that reaches for a missing member does not match. Anything else that cannot be evaluated, or
- *    gives what no request can hold, is recorded as `rule.failed`, once for a key like a suppression.
+ *    gives what no request can hold, is recorded as `rule.failed`, once for a key and a part of the rule, like a suppression.
  * 6. The request's key is derived from the rule's name and the event: deciding again asks for nothing new.
  */
 import { parseTimestampMs, timestamp } from "../../base/clock.ts";
@@ -95,8 +95,9 @@ function isNumbers(value: Json | undefined): value is readonly number[] {
   return Array.isArray(value) && value.every((one) => typeof one === "number");
 }
 
+/** A failure is known by its part (`when`, `request.args`): what the events hold there differs from one to the next. */
 function heldBackBy(type: "rule.suppressed" | "rule.failed", reason: string): string {
-  return type === "rule.failed" ? `failed: ${reason}` : reason;
+  return type === "rule.failed" ? `failed ${reason.slice(0, reason.indexOf(":"))}` : reason;
 }
 
 function isOwn({ event }: LogRecord): boolean {
