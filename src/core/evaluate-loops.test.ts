@@ -285,7 +285,7 @@ describe("what an iteration sees", () => {
 });
 
 describe("a cursor claims rows until none is left", () => {
-  const cursor = { query: "claim {{ workload.table }}", rows: 2 };
+  const cursor = { query: "claim {{ workload.table }} limit {{ __frame_max_rows }}", rows: 2 };
   const claiming = (max: number, frames: Json[]): Play =>
     new Play(
       playbook({
@@ -324,7 +324,7 @@ describe("a cursor claims rows until none is left", () => {
       key: "e1/start/1/claim-1/claim/1",
       place: { step: "start", activation: 1, item: "claim-1", task: "claim", attempt: 1 },
       kind: "postgres",
-      args: { query: "claim t", max_rows: 2 },
+      args: { query: "claim t limit 2", max_rows: 2 },
     });
     expect(play.result).toEqual({ results: [1, 2, 3], stats: { total: 3, success: 3, failed: 0 } });
   });
