@@ -6,7 +6,9 @@
  *    process, socket or timer behind.
  * 2. Arguments were validated against `argsSchema` before; they are never spliced into a text that
  *    something interprets.
- * 3. Every failure is a `Fault` with a kind of the taxonomy.
+ * 3. Every failure is a `Fault` with a kind of the taxonomy. `retryable` is true only where another
+ *    attempt may do no harm: nothing was done, or the executor promised that twice does no more than once.
+ * 4. The result is JSON.
  */
 import type { TSchema } from "typebox";
 import type { Json, JsonObject } from "../base/json.ts";
@@ -21,11 +23,14 @@ export type ExecutionContext = {
   readonly signal: AbortSignal;
   /** Tells the log how far it is: percent 0 to 100. Frequent calls are thinned out. */
   readonly progress: (percent: number | undefined, message?: string) => void;
-  /** Stores what is too large for an event and gives back the reference to return in its place. */
-  readonly keep: (bytes: Uint8Array) => Promise<BlobRef>;
+  /** Stores a value that is too large for an event: the reference is returned in its place. */
+  readonly keep: (value: Json) => Promise<BlobRef>;
 };
 
-/** A content-addressed reference: reading through it gives exactly what inline would have. */
+/**
+ * A content-addressed reference. The blob holds the JSON text of the value in whose place it stands, so
+ * reading through it (`readThrough` of blob.ts) gives exactly what inline would have.
+ */
 export type BlobRef = { readonly $ref: `blob:sha256:${string}`; readonly size: number };
 
 export type Executor = {

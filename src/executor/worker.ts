@@ -1,17 +1,24 @@
 /**
  * The worker: runs attempts that the kernel assigns, and reports what became of them.
  *
+ * How many run at one time is the kernel's decision: it knows each executor's concurrency and assigns no
+ * more than that.
+ *
  * Invariants
  * 1. `run` returns at once and never throws; every attempt ends in exactly one report, or in none where
  *    it was fenced or the worker stopped (the log then decides).
- * 2. A report is repeated until the log takes it: a result is never dropped.
+ * 2. A report is repeated until the log takes it: a result is never dropped, and what was done is not
+ *    done again because its result could not be stored. Where the log refuses a report for good, the
+ *    attempt fails with that reason.
  * 3. Arguments are validated before `execute` sees them.
- * 4. What still runs after a third of its lease is kept alive by heartbeats, one shared timer for all.
+ * 4. What still runs after a third of its lease is kept alive by heartbeats, one shared timer for all,
+ *    until its outcome is recorded. One that ignores its abort is given up after 5 seconds.
  * 5. A result that is too large for an event goes into a blob; its reference is reported.
+ * 6. Time-outs: an attempt that runs longer than `timeout_sec` is aborted, and tried again only where its
+ *    executor promised that it may.
  */
-import { Compile, type Validator } from "typebox/compile";
 import { timestamp, type Clock } from "../base/clock.ts";
-import type { Json, JsonObject } from "../base/json.ts";
+import type { Json } from "../base/json.ts";
 import {
   cancelledEvent,
   failedEvent,
@@ -24,10 +31,13 @@ import {
 } from "../action/lifecycle-event.ts";
 import type { RequestAttrs } from "../action/request.ts";
 import { afterFailure } from "../action/retry.ts";
-import { deedError, fault, toDeedError, type DeedError } from "../event/error.ts";
+import { deedError, fault, type DeedError } from "../event/error.ts";
 import { tenantOf, type DeedEvent, type NewEvent } from "../event/envelope.ts";
 import type { ActionId, EventId, WorkerId } from "../event/ids.ts";
-import type { BlobStore, ExecutionContext, Executor } from "./executor.ts";
+import { createArgsCheck } from "./args.ts";
+import { storeValue } from "./blob.ts";
+import type { BlobRef, BlobStore, ExecutionContext, Executor } from "./executor.ts";
+import { isFinal, recordable, timeoutError } from "./worker/failure.ts";
 
 /** One attempt, as the committed log assigned it. */
 export type Assignment = {
@@ -62,16 +72,21 @@ export type WorkerOptions = {
   readonly warn: (message: string, detail?: Readonly<Record<string, unknown>>) => void;
 };
 
+type Ended = "cancelled" | "fenced" | "timeout" | "stopped";
+
 type Attempt = {
   readonly assignment: Assignment;
   readonly action: ActionId;
   readonly attrs: RequestAttrs;
+  readonly executor: Executor;
   readonly deadlineMs: number;
   nextBeatMs: number;
-  leaseUntilMs: number;
   controller: AbortController | undefined;
   /** Why it was aborted; decides what is reported. */
-  ended: "cancelled" | "fenced" | "timeout" | "stopped" | undefined;
+  ended: Ended | undefined;
+  endedAtMs: number;
+  /** `execute` has ended: what is left is to record what came of it. */
+  settled: boolean;
   progress:
     { readonly percent: number | undefined; readonly message: string | undefined } | undefined;
   progressAtMs: number;
@@ -85,44 +100,51 @@ const beatMs = 100;
 /** Progress of one action reaches the log this often at most. */
 const progressMs = 1_000;
 
-/** What an aborted attempt may take to end when the worker stops. */
+const progressCharsMax = 1_000;
+
+/** What an aborted attempt may take to end. */
 const abortMsMax = 5_000;
 
-const reportRetryMs = { first: 50, max: 5_000 } as const;
+const repeatMs = { first: 50, max: 5_000 } as const;
 
 export function createWorker(options: WorkerOptions): Worker {
   const { id, clock, leaseMs, warn } = options;
   const executors = new Map(options.executors.map((executor) => [executor.command, executor]));
-  const validators = new Map<string, Validator>();
-  const attempts = new Map<ActionId, Attempt>();
+  const checkedArgs = createArgsCheck();
+  /** All that run; and of each action the newest, which is the one that may be cancelled. */
+  const attempts = new Set<Attempt>();
+  const newest = new Map<ActionId, Attempt>();
   const idle = new Set<() => void>();
   let stopped = false;
   let cancelBeat: (() => void) | undefined;
 
-  const begin = async (attempt: Attempt, executor: Executor): Promise<void> => {
-    let report: readonly NewEvent[];
+  const begin = async (attempt: Attempt): Promise<void> => {
+    const { executor } = attempt;
+    let report: NewEvent | undefined;
     try {
-      const args = checkedArgs(validators, executor, attempt.attrs.args);
+      const args = checkedArgs(executor, attempt.attrs.args);
       const result = await executor.execute(args, contextOf(attempt));
-      report =
-        attempt.ended === undefined ? [success(attempt, await inlined(result))] : outcome(attempt);
+      attempt.settled = attempt.ended === undefined;
+      report = attempt.settled
+        ? success(attempt, await inlined(attempt, result))
+        : abortedReport(attempt);
     } catch (thrown) {
       report =
-        attempt.ended === undefined ? [failure(attempt, toDeedError(thrown))] : outcome(attempt);
+        attempt.ended === undefined ? failure(attempt, recordable(thrown)) : abortedReport(attempt);
     }
-    if (report.length > 0) await deliver(attempt, report);
+    attempt.settled = true;
+    if (report !== undefined) await deliver(attempt, report);
     finish(attempt);
   };
 
-  /** What an aborted attempt reports. */
-  const outcome = (attempt: Attempt): readonly NewEvent[] => {
+  const abortedReport = (attempt: Attempt): NewEvent | undefined => {
     switch (attempt.ended) {
       case "cancelled":
-        return [cancelledEvent(identity(attempt), moment(attempt), "asked for")];
+        return cancelledEvent(identity(attempt), moment(attempt), "asked for");
       case "timeout":
-        return [failure(attempt, timeoutError(attempt))];
+        return failure(attempt, timedOut(attempt));
       default:
-        return [];
+        return undefined;
     }
   };
 
@@ -142,9 +164,10 @@ export function createWorker(options: WorkerOptions): Worker {
       nowMs,
     });
     if (next.kind === "fail") return failedEvent(identity(attempt), moment(attempt), error);
+    const { delayMs } = next;
     const at = { ...moment(attempt), attempt: next.attempt };
-    const retryAt = timestamp(nowMs + next.delayMs);
-    return retryingEvent(identity(attempt), at, { delayMs: next.delayMs, retryAt, error });
+    const retryAt = timestamp(nowMs + delayMs);
+    return retryingEvent(identity(attempt), at, { delayMs, retryAt, error });
   };
 
   const moment = (attempt: Attempt): Moment => ({
@@ -153,28 +176,56 @@ export function createWorker(options: WorkerOptions): Worker {
     attempt: attempt.assignment.attempt,
   });
 
-  const deliver = async (attempt: Attempt, report: readonly NewEvent[]): Promise<void> => {
-    for (
-      let waitMs: number = reportRetryMs.first;
-      ;
-      waitMs = Math.min(reportRetryMs.max, waitMs * 2)
-    ) {
+  /** Whatever it reports now, nobody wants it. */
+  const isAbandoned = ({ ended }: Attempt): boolean =>
+    stopped || ended === "fenced" || ended === "stopped";
+
+  /** Does it again until it works. Throws where it never will, and where the attempt is abandoned. */
+  const untilDone = async <T>(
+    attempt: Attempt,
+    what: string,
+    task: () => Promise<T>,
+  ): Promise<T> => {
+    for (let waitMs: number = repeatMs.first; ; waitMs = Math.min(repeatMs.max, waitMs * 2)) {
       try {
-        await options.report(report);
-        return;
+        return await task();
       } catch (thrown) {
-        if (stopped) return;
-        warn(`The outcome of ${attempt.action} could not be recorded and will be tried again`, {
+        if (isAbandoned(attempt) || isFinal(thrown)) throw thrown;
+        warn(`${what} of ${attempt.action} could not be stored and will be tried again`, {
           thrown,
         });
         await new Promise<void>((resolve) => clock.after(waitMs, resolve));
+        if (isAbandoned(attempt)) throw thrown;
       }
     }
   };
 
+  const deliver = async (attempt: Attempt, report: NewEvent): Promise<void> => {
+    const record = (event: NewEvent): Promise<unknown> =>
+      untilDone(attempt, "The outcome", () => options.report([event]));
+    try {
+      await record(report);
+    } catch (thrown) {
+      if (isAbandoned(attempt)) return;
+      const { message } = recordable(thrown);
+      const error = deedError(
+        "unprocessable",
+        `The log refused ${report.event_type} of attempt ${String(attempt.assignment.attempt)}: ${message}`,
+      );
+      await record(failedEvent(identity(attempt), moment(attempt), error)).catch(
+        (again: unknown) => {
+          warn(`The outcome of ${attempt.action} was refused by the log`, { thrown: again });
+        },
+      );
+    }
+  };
+
   const finish = (attempt: Attempt): void => {
-    if (attempts.get(attempt.action) === attempt) attempts.delete(attempt.action);
+    attempts.delete(attempt);
+    if (newest.get(attempt.action) === attempt) newest.delete(attempt.action);
     if (attempts.size > 0) return;
+    cancelBeat?.();
+    cancelBeat = undefined;
     for (const resolve of idle) resolve();
     idle.clear();
   };
@@ -190,9 +241,15 @@ export function createWorker(options: WorkerOptions): Worker {
     });
   };
 
-  const abort = (attempt: Attempt, why: NonNullable<Attempt["ended"]>): void => {
-    if (attempt.ended !== undefined) return;
+  /** The first reason counts; but a fence, as nothing that a fenced attempt reports is wanted. */
+  const abort = (attempt: Attempt, why: Ended): void => {
+    if (attempt.settled && why !== "fenced" && why !== "stopped") return;
+    if (attempt.ended !== undefined) {
+      if (why === "fenced") attempt.ended = why;
+      return;
+    }
     attempt.ended = why;
+    attempt.endedAtMs = clock.nowMs();
     attempt.controller?.abort(fault("cancelled", `The attempt was ended: ${why}`));
   };
 
@@ -211,29 +268,36 @@ export function createWorker(options: WorkerOptions): Worker {
         return attempt.controller.signal;
       },
       progress: (percent, message) => {
-        attempt.progress = { percent, message };
+        attempt.progress = {
+          percent: Number.isFinite(percent) ? Math.min(100, Math.max(0, percent ?? 0)) : undefined,
+          message: message?.slice(0, progressCharsMax),
+        };
       },
-      keep: (bytes) => options.blobs.put(bytes),
+      keep: (value) => keep(attempt, value),
     };
   };
 
-  const inlined = async (result: Json): Promise<Json> => {
+  const keep = (attempt: Attempt, value: Json): Promise<BlobRef> =>
+    untilDone(attempt, "A result", () => {
+      if (attempt.ended !== undefined) throw fault("cancelled", "The attempt was ended");
+      return storeValue(options.blobs, value);
+    });
+
+  const inlined = async (attempt: Attempt, result: Json): Promise<Json> => {
     if (result === null || typeof result === "number" || typeof result === "boolean") return result;
     const text = JSON.stringify(result);
     const max = options.inlineBytesMax ?? inlineBytesMaxDefault;
-    if (text.length * 3 <= max) return result;
-    const bytes = new TextEncoder().encode(text);
-    return bytes.length <= max ? result : options.blobs.put(bytes);
+    if (text.length * 3 <= max || new TextEncoder().encode(text).length <= max) return result;
+    return keep(attempt, result);
   };
 
   const beat = (): void => {
     cancelBeat = undefined;
     const nowMs = clock.nowMs();
     const events: NewEvent[] = [];
-    for (const attempt of attempts.values()) {
-      if (attempt.ended !== undefined) continue;
-      if (nowMs >= attempt.deadlineMs) abort(attempt, "timeout");
-      else keepAlive(attempt, nowMs, events);
+    for (const attempt of attempts) {
+      if (!attempt.settled && nowMs >= attempt.deadlineMs) abort(attempt, "timeout");
+      if (isAlive(attempt, nowMs)) keepAlive(attempt, nowMs, events);
     }
     if (events.length > 0) {
       options.report(events).catch((thrown: unknown) => {
@@ -243,11 +307,17 @@ export function createWorker(options: WorkerOptions): Worker {
     if (attempts.size > 0) cancelBeat = clock.after(beatMs, beat);
   };
 
+  /** Runs, ends, or waits for its outcome to be recorded. */
+  const isAlive = (attempt: Attempt, nowMs: number): boolean => {
+    if (isAbandoned(attempt)) return false;
+    if (attempt.ended === undefined || attempt.settled) return true;
+    return nowMs < attempt.endedAtMs + abortMsMax;
+  };
+
   const keepAlive = (attempt: Attempt, nowMs: number, events: NewEvent[]): void => {
     const due = nowMs >= attempt.nextBeatMs;
     const news = attempt.progress !== undefined && nowMs >= attempt.progressAtMs + progressMs;
     if (!due && !news) return;
-    attempt.leaseUntilMs = nowMs + leaseMs;
     attempt.nextBeatMs = nowMs + leaseMs / 3;
     const { percent, message } = attempt.progress ?? {};
     attempt.progress = undefined;
@@ -256,7 +326,7 @@ export function createWorker(options: WorkerOptions): Worker {
       progressEvent(identity(attempt), moment(attempt), {
         ...(percent === undefined ? {} : { percent }),
         ...(message === undefined ? {} : { message }),
-        lease_until: timestamp(attempt.leaseUntilMs),
+        lease_until: timestamp(nowMs + leaseMs),
       }),
     );
   };
@@ -277,20 +347,25 @@ export function createWorker(options: WorkerOptions): Worker {
         assignment,
         action,
         attrs,
+        executor,
         deadlineMs: nowMs + timeoutMs,
         nextBeatMs: nowMs + leaseMs / 3,
-        leaseUntilMs: assignment.leaseUntilMs,
         controller: undefined,
         ended: undefined,
+        endedAtMs: 0,
+        settled: false,
         progress: undefined,
         progressAtMs: 0,
       };
-      attempts.set(action, attempt);
+      const former = newest.get(action);
+      if (former !== undefined) abort(former, "fenced");
+      attempts.add(attempt);
+      newest.set(action, attempt);
       cancelBeat ??= clock.after(beatMs, beat);
-      void begin(attempt, executor);
+      void begin(attempt);
     },
     cancel: (action, reason) => {
-      const attempt = attempts.get(action);
+      const attempt = newest.get(action);
       if (attempt !== undefined) abort(attempt, reason);
     },
     running: () => attempts.size,
@@ -298,7 +373,8 @@ export function createWorker(options: WorkerOptions): Worker {
       if (graceMs > 0) await idleWithin(graceMs);
       stopped = true;
       cancelBeat?.();
-      for (const attempt of attempts.values()) abort(attempt, "stopped");
+      cancelBeat = undefined;
+      for (const attempt of attempts) abort(attempt, "stopped");
       await idleWithin(abortMsMax);
       if (attempts.size > 0) warn("Attempts did not end when aborted", { count: attempts.size });
     },
@@ -309,33 +385,14 @@ function identity({ assignment, action }: Attempt): ActionIdentity {
   return identityOf(assignment.request, action);
 }
 
-function timeoutError({ attrs, assignment, deadlineMs }: Attempt): DeedError {
-  const at = timestamp(deadlineMs);
-  return deedError(
-    "timeout",
-    `${attrs.command} attempt ${String(assignment.attempt)} did not end by ${at}`,
-  );
-}
-
-function checkedArgs(
-  validators: Map<string, Validator>,
-  executor: Executor,
-  args: JsonObject,
-): JsonObject {
-  let validator = validators.get(executor.command);
-  if (validator === undefined) {
-    validator = Compile(executor.argsSchema);
-    validators.set(executor.command, validator);
+function timedOut({ attrs, assignment, deadlineMs, executor }: Attempt): DeedError {
+  const { command, args } = attrs;
+  const deadline = timestamp(deadlineMs);
+  let idempotent = false;
+  try {
+    idempotent = executor.idempotent(args);
+  } catch {
+    // An executor that cannot say so for these arguments has not promised it.
   }
-  if (validator.Check(args)) return args;
-  const problems = validator.Errors(args).map((problem) => ({
-    pointer: problem.instancePath,
-    message: problem.message,
-  }));
-  const [first] = problems;
-  throw fault(
-    "invalid_args",
-    `Cannot run ${executor.command} as args${first?.pointer ?? ""} ${first?.message ?? "are not valid"}`,
-    { problems },
-  );
+  return timeoutError({ command, attempt: assignment.attempt, deadline }, idempotent);
 }

@@ -15,7 +15,10 @@ import type { DeedEvent, NewEvent } from "../event/envelope.ts";
 export type SourceContext = {
   /** Resolves when the events are durable. All of them, or none. */
   readonly append: (events: readonly NewEvent[]) => Promise<unknown>;
-  /** The newest event of this entity that has one of these types, to resume from. */
+  /**
+   * The newest event of this entity that this source itself has written (`source.ns.component` is its
+   * name) and that has one of these types, to resume from.
+   */
   readonly newest: (entityId: string, types: readonly string[]) => Promise<DeedEvent | undefined>;
   readonly clock: Clock;
   /** What went wrong and will be tried again: for the program's own log lines, never for the event log. */

@@ -37,10 +37,6 @@ export function addTo(mask: Uint32Array, step: number): void {
   mask[step >> 5] = (mask[step >> 5] ?? 0) | (1 << (step & 31));
 }
 
-export function removeFrom(mask: Uint32Array, step: number): void {
-  mask[step >> 5] = (mask[step >> 5] ?? 0) & ~(1 << (step & 31));
-}
-
 export function isIn(mask: Uint32Array, step: number): boolean {
   return ((mask[step >> 5] ?? 0) & (1 << (step & 31))) !== 0;
 }

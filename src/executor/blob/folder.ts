@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, fault } from "../../event/error.ts";
 import type { BlobRef, BlobStore } from "../executor.ts";
@@ -9,33 +9,28 @@ const refPattern = /^blob:sha256:([0-9a-f]{64})$/;
 /**
  * Blobs as files named by the SHA-256 of their bytes, in 256 sub-folders.
  *
- * A file appears whole and durable or not at all: written aside, synced, then renamed. What is read is
- * checked against its name.
+ * 1. A file appears whole and durable or not at all: written aside, synced, renamed, its folder synced.
+ * 2. The same bytes are stored once; a file of another size than its bytes is written again.
+ * 3. What is read is checked against its name: damage is an error, never a value.
+ * 4. Every failure is a `Fault`; a write that fails leaves nothing behind.
  */
 export function createFolderBlobs(folder: string): BlobStore {
-  const pathOf = (sha: string): string => join(folder, sha.slice(0, 2), sha);
   return {
     put: async (bytes) => {
       const sha = createHash("sha256").update(bytes).digest("hex");
       const ref: BlobRef = { $ref: `blob:sha256:${sha}`, size: bytes.length };
-      const path = pathOf(sha);
-      if (await exists(path)) return ref;
-      await mkdir(join(folder, sha.slice(0, 2)), { recursive: true });
-      const aside = `${path}.${randomUUID()}`;
-      const file = await open(aside, "wx");
+      const shelf = join(folder, sha.slice(0, 2));
       try {
-        await file.writeFile(bytes);
-        await file.sync();
-      } finally {
-        await file.close();
+        if ((await sizeOf(join(shelf, sha))) !== bytes.length) await write(shelf, sha, bytes);
+        return ref;
+      } catch (thrown) {
+        throw folderFault("written", thrown);
       }
-      await rename(aside, path);
-      return ref;
     },
     get: async (ref) => {
       const sha = refPattern.exec(ref.$ref)?.[1];
       if (sha === undefined) throw fault("invalid_args", `"${ref.$ref}" is not a blob reference`);
-      const bytes = await readFile(pathOf(sha)).catch(absent);
+      const bytes = await readOrNone(join(folder, sha.slice(0, 2), sha));
       if (bytes === undefined) return undefined;
       const actual = createHash("sha256").update(bytes).digest("hex");
       if (actual === sha) return bytes;
@@ -44,14 +39,54 @@ export function createFolderBlobs(folder: string): BlobStore {
   };
 }
 
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(absent)) !== undefined;
+async function write(shelf: string, sha: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(shelf, { recursive: true });
+  const aside = join(shelf, `${sha}.${randomUUID()}`);
+  try {
+    const file = await open(aside, "wx");
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(aside, join(shelf, sha));
+  } catch (thrown) {
+    await rm(aside, { force: true });
+    throw thrown;
+  }
+  const names = await open(shelf, "r");
+  try {
+    await names.sync();
+  } finally {
+    await names.close();
+  }
 }
 
-function absent(thrown: unknown): undefined {
-  if (thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT") return undefined;
-  throw new Fault(
-    { kind: "unavailable", message: "The blob folder cannot be read", retryable: true },
-    thrown,
-  );
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (thrown) {
+    if (isAbsent(thrown)) return undefined;
+    throw thrown;
+  }
+}
+
+async function readOrNone(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (thrown) {
+    if (isAbsent(thrown)) return undefined;
+    throw folderFault("read", thrown);
+  }
+}
+
+function isAbsent(thrown: unknown): boolean {
+  return thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT";
+}
+
+function folderFault(done: "read" | "written", thrown: unknown): Fault {
+  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = `The blob folder cannot be ${done}: ${why}`;
+  return new Fault({ kind: "unavailable", message, retryable: true }, thrown);
 }

@@ -1,13 +1,19 @@
 /**
  * `http.request`: one HTTP exchange.
  *
- * The request's headers never appear in an error or a result: they may carry secrets.
+ * 1. Of the request, an error shows the origin of its URL and nothing else: headers, body, query and even
+ *    a path may carry secrets.
+ * 2. Redirects are not followed: a server must not lead a request past `allow_hosts`.
+ * 3. A failure is `retryable` only where nothing was done, or where the call is idempotent. Where the
+ *    connection broke after the request may have been read, a call that is not is `outcome_unknown`.
+ * 4. How long it may take is the attempt's own time limit alone; only connecting ends after 10 s.
  */
 import Type, { type Static } from "typebox";
 import { request, type Dispatcher } from "undici";
 import type { Json, JsonObject } from "../../base/json.ts";
-import { fault, Fault, type ErrorKind } from "../../event/error.ts";
-import type { BlobRef, ExecutionContext, Executor } from "../executor.ts";
+import { deedError, fault, Fault } from "../../event/error.ts";
+import type { ExecutionContext, Executor } from "../executor.ts";
+import { kindOfStatus, retryableStatus, retryAfter } from "./status.ts";
 
 const argsSchema = Type.Object(
   {
@@ -23,7 +29,11 @@ const argsSchema = Type.Object(
     query: Type.Optional(
       Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()])),
     ),
+    /** At most one of `json`, `form` and `body`. The first two name their content type. */
     json: Type.Optional(Type.Unknown()),
+    form: Type.Optional(
+      Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()])),
+    ),
     body: Type.Optional(Type.String()),
     /** Status codes that count as success: `200`, or `2xx`. Default `2xx`. */
     expect: Type.Optional(
@@ -43,9 +53,11 @@ const argsSchema = Type.Object(
 type HttpArgs = Static<typeof argsSchema>;
 
 export type HttpOptions = {
-  /** Host names that may be called; all where it is left out. */
+  /** Host names that may be called, without ports; all where it is left out. */
   readonly allowHosts?: readonly string[];
+  /** Default 64. */
   readonly concurrency?: number;
+  /** Default 30,000. */
   readonly timeoutMs?: number;
   /** Larger responses are refused, bytes. Default 16 MiB. */
   readonly responseBytesMax?: number;
@@ -56,121 +68,202 @@ const responseBytesMaxDefault = 16 * 1024 * 1024;
 /** Bodies up to this size are part of the result; larger ones go into a blob, bytes. */
 const inlineBytesMax = 32 * 1024;
 
-const safeMethods = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]);
+/** What an error shows of a body, bytes. */
+const shownBytesMax = 2_000;
+
+/** Methods that RFC 9110 (9.2.2) calls idempotent. */
+const idempotentMethods = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]);
 
 export function createHttp(options: HttpOptions = {}): Executor {
+  const allowHosts = options.allowHosts?.map((host) => host.toLowerCase());
+  const bytesMax = options.responseBytesMax ?? responseBytesMaxDefault;
   return {
     command: "http.request",
     description: "Sends one HTTP request and gives back status, headers and body",
     argsSchema,
-    idempotent: (args) => args["idempotent"] === true || safeMethods.has(methodOf(args)),
+    idempotent: (args) => isIdempotent(args),
     concurrency: options.concurrency ?? 64,
     timeoutMs: options.timeoutMs ?? 30_000,
     execute: async (args, context) => {
       const call = args as HttpArgs;
-      const url = targetOf(call, options.allowHosts);
-      const response = await send(call, url, context);
-      const body = await readBody(
-        response,
-        context,
-        options.responseBytesMax ?? responseBytesMaxDefault,
-      );
-      if (!expected(call, response.statusCode)) throw refusedBy(url, response, body);
-      return { status: response.statusCode, headers: headersOf(response), body };
+      const url = targetOf(call, allowHosts);
+      const exchange: Exchange = { call, url, context, idempotent: isIdempotent(args) };
+      const response = await send(exchange);
+      const { statusCode: status, headers } = response;
+      if (!expected(call, status)) {
+        const { bytes } = await readBody(response, exchange, shownBytesMax);
+        throw refusedBy(exchange, response, bytes.toString("utf8", 0, shownBytesMax));
+      }
+      const { bytes, whole } = await readBody(response, exchange, bytesMax);
+      if (!whole) {
+        throw fault(
+          "unprocessable",
+          `Cannot take the answer of ${url.origin} as it is larger than ${String(bytesMax)} bytes`,
+          { status },
+        );
+      }
+      const body = bodyOf(bytes, headers);
+      return {
+        status,
+        headers: headersOf(response),
+        body: bytes.length > inlineBytesMax ? await context.keep(body) : body,
+      };
     },
   };
 }
+
+/** One call with all that its failures are judged by. */
+type Exchange = {
+  readonly call: HttpArgs;
+  readonly url: URL;
+  readonly context: ExecutionContext;
+  readonly idempotent: boolean;
+};
 
 function methodOf(args: JsonObject | HttpArgs): string {
   return typeof args["method"] === "string" ? args["method"] : "GET";
 }
 
-function targetOf({ url: text, query }: HttpArgs, allowHosts: readonly string[] | undefined): URL {
-  if (!URL.canParse(text))
-    throw fault("invalid_args", `Cannot send a request as "${text}" is not a URL`);
-  const url = new URL(text);
+/** By its method, by the caller's word, or as the caller gave the target a key to tell repeats by. */
+function isIdempotent(args: JsonObject): boolean {
+  if (args["idempotent"] === true || idempotentMethods.has(methodOf(args))) return true;
+  const headers = args["headers"];
+  if (typeof headers !== "object" || headers === null) return false;
+  return Object.keys(headers).some((name) => name.toLowerCase() === "idempotency-key");
+}
+
+function targetOf(call: HttpArgs, allowHosts: readonly string[] | undefined): URL {
+  if (!URL.canParse(call.url))
+    throw fault("invalid_args", "Cannot send a request as url is no URL");
+  const url = new URL(call.url);
+  if (url.username !== "" || url.password !== "") {
+    throw fault(
+      "invalid_args",
+      "Cannot send a request as url holds a user or password: send a header instead",
+    );
+  }
   if (allowHosts !== undefined && !allowHosts.includes(url.hostname)) {
     throw fault(
       "permission",
       `Cannot call ${url.hostname} as it is not in executors.http.allow_hosts of the configuration`,
     );
   }
-  for (const [name, value] of Object.entries(query ?? {}))
+  for (const [name, value] of Object.entries(call.query ?? {}))
     url.searchParams.append(name, String(value));
   return url;
 }
 
-async function send(
-  call: HttpArgs,
-  url: URL,
-  context: ExecutionContext,
-): Promise<Dispatcher.ResponseData> {
-  const method = methodOf(call) as Dispatcher.HttpMethod;
-  const body = call.json === undefined ? (call.body ?? null) : JSON.stringify(call.json);
+async function send(exchange: Exchange): Promise<Dispatcher.ResponseData> {
+  const { call, url, context } = exchange;
+  const { headers, body } = contentOf(call, context);
   try {
+    context.signal.throwIfAborted();
     return await request(url, {
-      method,
-      headers: {
-        "user-agent": "deed",
-        "idempotency-key": context.actionId,
-        ...(call.json === undefined ? {} : { "content-type": "application/json" }),
-        ...call.headers,
-      },
+      method: methodOf(call),
+      headers,
       body,
       signal: context.signal,
+      headersTimeout: 0,
+      bodyTimeout: 0,
     });
   } catch (thrown) {
-    throw networkFault(url, thrown);
+    throw networkFault(exchange, thrown);
   }
 }
 
-function networkFault(url: URL, thrown: unknown): Fault {
-  if (thrown instanceof Fault) return thrown;
-  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  const kind: ErrorKind = code.includes("TIMEOUT") ? "timeout" : "unavailable";
-  return new Fault(
-    {
-      kind,
-      message: `Cannot reach ${url.origin}: ${message.includes(code) ? message : `${code} ${message}`}`,
-      retryable: true,
-    },
-    thrown,
-  );
+/** Names in lower case, so that what the caller sets replaces what is set for him. */
+function contentOf(
+  { headers: given = {}, json, form, body }: HttpArgs,
+  context: ExecutionContext,
+): { readonly headers: Record<string, string>; readonly body: string | null } {
+  const bodies = [json, form, body].filter((one) => one !== undefined);
+  if (bodies.length > 1) {
+    throw fault("invalid_args", "Cannot send a request with more than one of json, form and body");
+  }
+  const headers: Record<string, string> = {
+    "user-agent": "deed",
+    "idempotency-key": context.actionId,
+  };
+  if (json !== undefined) headers["content-type"] = "application/json";
+  if (form !== undefined) headers["content-type"] = "application/x-www-form-urlencoded";
+  for (const [name, value] of Object.entries(given)) headers[name.toLowerCase()] = value;
+  if (json !== undefined) return { headers, body: JSON.stringify(json) };
+  if (form === undefined) return { headers, body: body ?? null };
+  const pairs = Object.entries(form).map(([name, value]): [string, string] => [
+    name,
+    String(value),
+  ]);
+  return { headers, body: new URLSearchParams(pairs).toString() };
 }
 
+/** No byte of the request had left when one of these was said. */
+const neverSentCodes = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** Says only what the code says: the driver's own message may quote what was sent. */
+function networkFault({ url, context, idempotent }: Exchange, thrown: unknown): Fault {
+  if (context.signal.aborted) return cancelled(url, thrown);
+  const code =
+    thrown instanceof Error && "code" in thrown && typeof thrown.code === "string"
+      ? thrown.code
+      : "unknown error";
+  if (code === "UND_ERR_INVALID_ARG") {
+    const message = "Cannot send a request as a header, the body or the method is not valid HTTP";
+    return new Fault(deedError("invalid_args", message), thrown);
+  }
+  const garbled = thrown instanceof Error && thrown.name === "HTTPParserError";
+  if (garbled || code === "UND_ERR_HEADERS_OVERFLOW") {
+    const message = `Cannot understand the answer of ${url.origin}: it is not HTTP or its headers are too large`;
+    return new Fault(deedError("unprocessable", message), thrown);
+  }
+  if (neverSentCodes.has(code)) {
+    const kind = code === "UND_ERR_CONNECT_TIMEOUT" ? "timeout" : "unavailable";
+    return new Fault(deedError(kind, `Cannot reach ${url.origin}: ${code}`, { code }), thrown);
+  }
+  return brokenOff(idempotent, `The connection to ${url.origin} broke off: ${code}`, thrown);
+}
+
+function brokenOff(idempotent: boolean, message: string, thrown: unknown): Fault {
+  if (idempotent) return new Fault(deedError("unavailable", message), thrown);
+  const unknown = `${message}; the request may have been carried out`;
+  return new Fault(deedError("outcome_unknown", unknown), thrown);
+}
+
+function cancelled(url: URL, thrown: unknown): Fault {
+  return new Fault(deedError("cancelled", `The call of ${url.origin} was ended`), thrown);
+}
+
+/** Reads up to `bytesMax` and lets go of the rest. */
 async function readBody(
   response: Dispatcher.ResponseData,
-  context: ExecutionContext,
+  { url, context, idempotent }: Exchange,
   bytesMax: number,
-): Promise<Json> {
+): Promise<{ readonly bytes: Buffer; readonly whole: boolean }> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
     for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
       size += chunk.length;
-      if (size > bytesMax) {
-        response.body.destroy();
-        throw fault("unprocessable", `The response is larger than ${String(bytesMax)} bytes`);
-      }
       chunks.push(chunk);
+      if (size > bytesMax) break;
     }
   } catch (thrown) {
-    if (thrown instanceof Fault) throw thrown;
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new Fault(
-      { kind: "unavailable", message: `The response broke off: ${message}`, retryable: true },
-      thrown,
-    );
+    if (context.signal.aborted) throw cancelled(url, thrown);
+    throw brokenOff(idempotent, `The answer of ${url.origin} broke off`, thrown);
   }
-  const bytes = Buffer.concat(chunks);
-  if (bytes.length > inlineBytesMax) return (await context.keep(bytes)) satisfies BlobRef;
-  const text = bytes.toString("utf8");
-  const type = String(response.headers["content-type"] ?? "");
-  return /[/+]json\b/.test(type) ? parsedOr(text) : text;
+  return { bytes: Buffer.concat(chunks), whole: size <= bytesMax };
 }
 
-function parsedOr(text: string): Json {
+/** JSON where the server says that it is and it is; text otherwise, read as UTF-8. */
+function bodyOf(bytes: Buffer, headers: Dispatcher.ResponseData["headers"]): Json {
+  const text = bytes.toString("utf8");
+  if (!/[/+]json\b/.test(String(headers["content-type"] ?? ""))) return text;
   try {
     return JSON.parse(text) as Json;
   } catch {
@@ -183,47 +276,24 @@ function expected({ expect = ["2xx"] }: HttpArgs, status: number): boolean {
 }
 
 function headersOf(response: Dispatcher.ResponseData): JsonObject {
-  return Object.fromEntries(
-    Object.entries(response.headers).map(([name, value]) => [name, value as Json]),
-  );
+  return Object.fromEntries(Object.entries(response.headers));
 }
 
-const kindOfStatus: { readonly [status: number]: ErrorKind | undefined } = {
-  400: "invalid_args",
-  401: "permission",
-  403: "permission",
-  404: "not_found",
-  408: "timeout",
-  409: "conflict",
-  410: "not_found",
-  412: "conflict",
-  422: "unprocessable",
-  425: "unavailable",
-  429: "rate_limited",
-};
-
-function refusedBy(url: URL, response: Dispatcher.ResponseData, body: Json): Fault {
-  const { statusCode: status } = response;
-  const kind = kindOfStatus[status] ?? (status >= 500 ? "unavailable" : "executor_error");
-  const retryAfterMs = retryAfter(response.headers["retry-after"]);
-  const shown = typeof body === "string" ? body : JSON.stringify(body);
+function refusedBy(
+  { url, idempotent }: Exchange,
+  { statusCode: status, headers }: Dispatcher.ResponseData,
+  body: string,
+): Fault {
+  const retryAfterMs = retryAfter(headers["retry-after"], Date.now());
+  const redirected = status >= 300 && status < 400 ? ": redirects are not followed" : "";
   return new Fault({
-    kind,
-    message: `${url.origin}${url.pathname} answered ${String(status)}`,
-    retryable: status >= 500 || status === 408 || status === 425 || status === 429,
+    kind: kindOfStatus(status),
+    message: `${url.origin} answered ${String(status)}${redirected}`,
+    retryable: retryableStatus(status, idempotent),
     detail: {
       status,
-      body: shown.slice(0, 2_000),
+      body,
       ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
     },
   });
-}
-
-/** `Retry-After` as seconds or as an HTTP date (RFC 9110, 10.2.3), in milliseconds from now. */
-function retryAfter(header: string | string[] | undefined): number | undefined {
-  const text = Array.isArray(header) ? header[0] : header;
-  if (text === undefined) return undefined;
-  if (/^\d+$/.test(text)) return Number(text) * 1_000;
-  const atMs = Date.parse(text);
-  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - Date.now());
 }

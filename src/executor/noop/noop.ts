@@ -1,5 +1,4 @@
 import Type from "typebox";
-import type { Json } from "../../base/json.ts";
 import type { Executor } from "../executor.ts";
 
 /** `noop`: does nothing and gives back `args.result`. For benchmarks, drills and wiring tests. */
@@ -14,6 +13,6 @@ export function createNoop(options: { readonly concurrency?: number } = {}): Exe
     idempotent: () => true,
     concurrency: options.concurrency ?? 1_024,
     timeoutMs: 60_000,
-    execute: (args) => Promise.resolve((args["result"] ?? null) as Json),
+    execute: (args) => Promise.resolve(args["result"] ?? null),
   };
 }

@@ -1,20 +1,29 @@
 /**
  * Follows a file of JSON lines.
  *
- * 1. Every complete line becomes one observation, or one `event.rejected` that holds it.
+ * 1. Every complete line becomes one observation, or it stands whole in `event.rejected` with the reason:
+ *    in one of them, or in parts of 32 KiB in a row. Blank lines are nothing.
  * 2. Where it stands is the newest `source.position` on the log, appended together with the lines up to
  *    there: a crash repeats nothing and leaves nothing out.
- * 3. A rotated file is read to its end before the new one is begun; a truncated one is begun again.
- * 4. The file is looked at when the system says that it changed, and at an interval, as no system says
- *    so reliably. This is the one place where looking again and again is the mechanism.
+ * 3. A rotated file is read to its end before the new one is begun, also where it was renamed or copied
+ *    while nobody looked; its end ends its last line. A truncated one is begun again.
+ * 4. The last line waits until it ends.
+ * 5. The file is looked at when the system says that it changed, and at an interval, as no system says
+ *    so reliably. This is the one place where looking again and again is the mechanism. It need not be
+ *    there yet.
+ *
+ * Not checked: a file that is rotated twice between two looks is not found again, and what is written to
+ * a rotated file after the new one was begun is not read.
  */
 import { watch, type FSWatcher } from "node:fs";
-import { open, stat, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { timestamp } from "../../base/clock.ts";
-import { sha256Hex } from "../../base/hash.ts";
+import type { JsonObject } from "../../base/json.ts";
 import type { NewEvent } from "../../event/envelope.ts";
 import type { Source, SourceContext } from "../source.ts";
+import { hasLeft, identityOf, openFile, openFormer } from "./identity.ts";
+import { cutLines, type Piece } from "./lines.ts";
 import { mapLine, type LineMapping } from "./mapping.ts";
 
 export type { LineMapping } from "./mapping.ts";
@@ -25,12 +34,20 @@ export type FileSourceOptions = {
   readonly mapping?: LineMapping;
   /** How often it is looked at without a hint, milliseconds. Default 1,000. */
   readonly intervalMs?: number;
-  /** Longer lines are rejected, bytes. Default 64 KiB. */
+  /** Longer lines are rejected, bytes. Default 64 KiB, at most 256 KiB. */
   readonly lineBytesMax?: number;
 };
 
-/** Where the reading stands: which file, and how far in. */
-type Position = { readonly inode: string; readonly bytes: number };
+/** Where the reading stands. */
+type Position = {
+  /** Which file: empty until its first line is written. */
+  readonly inode: string;
+  readonly bytes: number;
+  /** How many files came before it: tells equal lines of equal files apart. */
+  readonly generation: number;
+  /** Where the too long line begins that it stands in. */
+  readonly lineAt: number | undefined;
+};
 
 const intervalMsDefault = 1_000;
 
@@ -41,132 +58,205 @@ const chunkBytes = 256 * 1024;
 /** Lines one append takes at most. */
 const linesMax = 500;
 
+/** Raw input in one event, bytes: escaped as JSON it is six times that at worst, which a log takes. */
+const rawBytesMax = 32 * 1024;
+
 export function fileSource(options: FileSourceOptions): Source {
   const { name, path } = options;
   const entity = `source:${name}`;
-  const lineBytesMax = options.lineBytesMax ?? lineBytesMaxDefault;
-  let context: SourceContext | undefined;
+  const lineBytesMax = Math.min(chunkBytes - 1, options.lineBytesMax ?? lineBytesMaxDefault);
   let handle: FileHandle | undefined;
-  let position: Position = { inode: "", bytes: 0 };
-  let reading = Promise.resolve();
+  let position: Position = { inode: "", bytes: 0, generation: 0, lineAt: undefined };
+  let reading: Promise<void> | undefined;
+  let hinted = false;
   let stopped = false;
   let cancelTick: (() => void) | undefined;
   let watcher: FSWatcher | undefined;
 
-  const tick = (): void => {
-    if (stopped || context === undefined) return;
-    const at = context;
+  /** One look at a time; what is hinted meanwhile is one more look. */
+  const look = (at: SourceContext): void => {
+    if (stopped) return;
+    hinted = true;
+    reading ??= lookOn(at).finally(() => {
+      reading = undefined;
+      if (!stopped) {
+        cancelTick = at.clock.after(options.intervalMs ?? intervalMsDefault, () => {
+          look(at);
+        });
+      }
+    });
+  };
+
+  const takeHint = (): boolean => {
+    const was = hinted && !stopped;
+    hinted = false;
+    return was;
+  };
+
+  const lookOn = async (at: SourceContext): Promise<void> => {
     cancelTick?.();
-    cancelTick = undefined;
-    reading = reading
-      .then(() => catchUp(at))
-      .catch((thrown: unknown) => {
-        at.warn(`Source ${name} cannot read ${path} and will try again`, { thrown });
-      })
-      .then(() => {
-        if (!stopped) cancelTick = at.clock.after(options.intervalMs ?? intervalMsDefault, tick);
-      });
+    try {
+      while (takeHint()) await catchUp(at);
+    } catch (thrown) {
+      at.warn(`Source ${name} cannot read ${path} and will try again`, { thrown });
+    }
   };
 
   const catchUp = async (at: SourceContext): Promise<void> => {
-    handle ??= await openFile(path);
-    if (handle === undefined) return;
-    const inode = await inodeOf(handle);
-    const { size } = await handle.stat();
-    if (inode !== position.inode || size < position.bytes) position = { inode, bytes: 0 };
-    while (!stopped && (await readOn(at, handle))) continue;
-    if (stopped || !(await rotated(path, position.inode))) return;
-    await handle.close();
-    handle = undefined;
-    await catchUp(at);
+    for (;;) {
+      handle ??= await openFile(path);
+      if (handle === undefined) return;
+      const left = await hasLeft(path, handle);
+      const identity = await identityOf(handle, left);
+      const { size } = await handle.stat();
+      const other = identity !== undefined && identity !== position.inode;
+      if (position.inode !== "" && (other || size < position.bytes)) await finishFormer(at);
+      if (identity !== undefined) {
+        position = { ...position, inode: identity };
+        await readToEnd(at, handle, left);
+      }
+      if (stopped || !left) return;
+      await handle.close();
+      handle = undefined;
+      beginAgain();
+    }
   };
 
-  /** Takes one chunk; true where there may be more. */
-  const readOn = async (at: SourceContext, file: FileHandle): Promise<boolean> => {
-    const { bytesRead, buffer } = await file.read(
-      Buffer.alloc(chunkBytes),
-      0,
-      chunkBytes,
-      position.bytes,
-    );
-    const chunk = buffer.subarray(0, bytesRead);
-    const events: NewEvent[] = [];
-    let end = 0;
-    for (let lines = 0; lines < linesMax; lines += 1) {
-      const newline = chunk.indexOf(10, end);
-      if (newline < 0) break;
-      const event = eventOf(at, chunk.subarray(end, newline), position.bytes + end);
-      if (event !== undefined) events.push(event);
-      end = newline + 1;
+  const beginAgain = (): void => {
+    const generation = position.generation + 1;
+    position = { inode: "", bytes: 0, generation, lineAt: undefined };
+  };
+
+  /** The file that it stood in is another now: what was left of it lies beside, or is gone. */
+  const finishFormer = async (at: SourceContext): Promise<void> => {
+    const former = await openFormer(path, position);
+    if (former === undefined) {
+      at.warn(`Source ${name} begins ${path} again: the former file is not beside it any more`);
     }
-    if (end === 0 && bytesRead === chunkBytes) {
-      const reason = "the line has no end within the limit";
-      const raw = chunk.subarray(0, 1_000);
-      events.push(rejection(at, { raw, offset: position.bytes, reason }));
-      end = bytesRead;
+    try {
+      if (former !== undefined) await readToEnd(at, former, true);
+    } finally {
+      await former?.close();
     }
-    if (end === 0) return false;
-    const next = { inode: position.inode, bytes: position.bytes + end };
-    await at.append([...events, positionEvent(at, next)]);
+    if (!stopped) beginAgain();
+  };
+
+  /** @param complete nothing will be written to it any more. */
+  const readToEnd = async (
+    at: SourceContext,
+    file: FileHandle,
+    complete: boolean,
+  ): Promise<void> => {
+    while (!stopped) {
+      const { bytesRead, buffer } = await file.read(
+        Buffer.alloc(chunkBytes),
+        0,
+        chunkBytes,
+        position.bytes,
+      );
+      const chunk = buffer.subarray(0, bytesRead);
+      const last = complete && bytesRead < chunkBytes;
+      if (!(await take(at, chunk, { last, piecesMax: linesMax }))) return;
+    }
+  };
+
+  /** Tells what the chunk holds; false where it holds nothing that is complete. */
+  const take = async (
+    at: SourceContext,
+    chunk: Buffer,
+    how: { readonly last: boolean; readonly piecesMax: number },
+  ): Promise<boolean> => {
+    const { lineAt, bytes } = position;
+    const cut = cutLines(chunk, bytes, { ...how, lineAt, lineBytesMax });
+    if (cut.taken === 0) return false;
+    const next = { ...position, bytes: bytes + cut.taken, lineAt: cut.lineAt };
+    const told = cut.pieces.flatMap((piece) => eventsOf(at, piece));
+    try {
+      await at.append([...told, positionEvent(at, next)]);
+    } catch (thrown) {
+      if (!isRefusal(thrown)) throw thrown;
+      const [piece, second] = cut.pieces;
+      if (second !== undefined) {
+        return take(at, chunk, { ...how, piecesMax: Math.ceil(cut.pieces.length / 2) });
+      }
+      if (piece === undefined) throw thrown;
+      const attrs = {
+        reason: `the log refused the line: ${thrown.message}`,
+        left_out_bytes: piece.bytes.length,
+      };
+      await at.append([rejection(at, piece.at, attrs), positionEvent(at, next)]);
+    }
     position = next;
     return true;
   };
 
-  const eventOf = (at: SourceContext, line: Buffer, offset: number): NewEvent | undefined => {
-    if (line.length === 0) return undefined;
-    if (line.length > lineBytesMax) {
-      const reason = `the line is ${String(line.length)} bytes, the limit is ${String(lineBytesMax)}`;
-      return rejection(at, { raw: line.subarray(0, 1_000), offset, reason });
+  const eventsOf = (at: SourceContext, piece: Piece): readonly NewEvent[] => {
+    if (piece.kind === "part") {
+      const reason = `the line is longer than ${String(lineBytesMax)} bytes`;
+      return rejections(at, piece, reason);
     }
-    const text = line.toString("utf8");
-    const mapped = mapLine(text, {
+    const mapped = mapLine(piece.bytes.toString("utf8"), {
       ...(options.mapping === undefined ? {} : { mapping: options.mapping }),
       source: { system: "file", ns: { component: name, path } },
-      idempotencyKey: keyOf(offset),
+      idempotencyKey: keyOf(piece.at),
     });
-    return mapped.ok ? mapped.value : rejection(at, { raw: line, offset, reason: mapped.error });
+    return mapped.ok ? [mapped.value] : rejections(at, piece, mapped.error);
   };
 
-  const keyOf = (offset: number): string => `file/${name}/${position.inode}/${String(offset)}`;
+  const keyOf = (offset: number): string =>
+    `file/${name}/${String(position.generation)}/${position.inode}/${String(offset)}`;
 
-  const rejection = (
-    at: SourceContext,
-    { raw, offset, reason }: { raw: Buffer; offset: number; reason: string },
-  ): NewEvent => ({
-    ts: timestamp(at.clock.nowMs()),
-    event_type: "event.rejected",
-    entity_id: entity,
+  /** The whole piece, in as many events as it takes. */
+  const rejections = (at: SourceContext, piece: Piece, reason: string): readonly NewEvent[] => {
+    const lineAt = piece.kind === "part" ? piece.lineAt : piece.at;
+    const events: NewEvent[] = [];
+    for (let from = 0; from < piece.bytes.length; from += rawBytesMax) {
+      const raw = piece.bytes.subarray(from, from + rawBytesMax);
+      events.push(rejection(at, piece.at + from, { reason, ...rawOf(raw), line_offset: lineAt }));
+    }
+    return events;
+  };
+
+  const rejection = (at: SourceContext, offset: number, attrs: JsonObject): NewEvent => ({
+    ...ownEvent(at, "event.rejected"),
     idempotency_key: `rejected/${keyOf(offset)}`,
-    source: { system: "file", ns: { component: name, path } },
-    tags: {},
-    attrs: { reason, raw: raw.toString("utf8"), file: path, byte_offset: offset },
+    attrs: { ...attrs, file: path, byte_offset: offset },
   });
 
   const positionEvent = (at: SourceContext, next: Position): NewEvent => ({
+    ...ownEvent(at, "source.position"),
+    attrs: {
+      path,
+      inode: next.inode,
+      bytes: next.bytes,
+      generation: next.generation,
+      ...(next.lineAt === undefined ? {} : { line_offset: next.lineAt }),
+    },
+  });
+
+  const ownEvent = (at: SourceContext, type: string): NewEvent => ({
     ts: timestamp(at.clock.nowMs()),
-    event_type: "source.position",
+    event_type: type,
     entity_id: entity,
     source: { system: "file", ns: { component: name, path } },
     tags: {},
-    attrs: { path, inode: next.inode, bytes: next.bytes },
+    attrs: {},
   });
 
   return {
     name,
     start: async (at) => {
-      context = at;
       const last = await at.newest(entity, ["source.position"]);
-      const { inode, bytes } = last?.attrs ?? {};
-      if (typeof inode === "string" && typeof bytes === "number") position = { inode, bytes };
+      if (last !== undefined) position = positionOf(last.attrs);
       try {
         watcher = watch(dirname(path), (_, changed) => {
-          if (changed === null || changed === basename(path)) tick();
+          if (changed === null || changed === basename(path)) look(at);
         });
         watcher.on("error", () => watcher?.close());
       } catch {
         at.warn(`Source ${name} cannot watch ${dirname(path)}: it looks at an interval only`);
       }
-      tick();
+      look(at);
     },
     stop: async () => {
       stopped = true;
@@ -174,41 +264,33 @@ export function fileSource(options: FileSourceOptions): Source {
       cancelTick?.();
       await reading;
       await handle?.close();
+      handle = undefined;
     },
   };
 }
 
-async function openFile(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, "r");
-  } catch (thrown) {
-    if (thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT") return undefined;
-    throw thrown;
-  }
+function positionOf(attrs: JsonObject): Position {
+  const { inode, bytes, generation, line_offset: lineAt } = attrs;
+  return {
+    inode: typeof inode === "string" ? inode : "",
+    bytes: typeof bytes === "number" ? bytes : 0,
+    generation: typeof generation === "number" ? generation : 0,
+    lineAt: typeof lineAt === "number" ? lineAt : undefined,
+  };
 }
 
-/** Bytes of its beginning that tell one file from another. */
-const headBytes = 64;
-
-/**
- * A file's identity: its inode and how its first line begins, as inodes are used again. Empty until
- * enough of that line is there, so that it never changes while the file grows.
- */
-async function inodeOf(handle: FileHandle): Promise<string> {
-  const { ino } = await handle.stat();
-  const { bytesRead, buffer } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0);
-  const newline = buffer.subarray(0, bytesRead).indexOf(10);
-  if (newline < 0 && bytesRead < headBytes) return "";
-  const head = buffer.subarray(0, newline < 0 ? headBytes : newline).toString("hex");
-  return `${String(ino)}-${sha256Hex(head).slice(0, 8)}`;
+/** Text where the bytes are text; Base64 otherwise, so that nothing is lost. */
+function rawOf(bytes: Buffer): JsonObject {
+  const text = bytes.toString("utf8");
+  if (Buffer.from(text, "utf8").equals(bytes)) return { raw: text };
+  return { raw: bytes.toString("base64"), encoding: "base64" };
 }
 
-async function rotated(path: string, inode: string): Promise<boolean> {
-  try {
-    const { ino } = await stat(path);
-    return inode !== "" && !inode.startsWith(`${String(ino)}-`);
-  } catch (thrown) {
-    if (thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT") return false;
-    throw thrown;
-  }
+/** The log will never take it, however often it is asked. */
+function isRefusal(thrown: unknown): thrown is Error {
+  return (
+    thrown instanceof Error &&
+    "code" in thrown &&
+    (thrown.code === "too_large" || thrown.code === "invalid")
+  );
 }

@@ -5,7 +5,10 @@ import { parseObservation } from "../../event/schema.ts";
 
 /**
  * How a line becomes an observation: for each member either a path into the line (`$.job.id`) or a
- * text, in which `${path}` stands for a value. Without a mapping a line is the envelope itself.
+ * text, in which `${path}` stands for a value. The whole line becomes `attrs`. Without a mapping a line
+ * is the envelope itself.
+ *
+ * A line without a value that a member is made of is refused; a tag without one is left out.
  */
 export type LineMapping = {
   readonly event_type: string;
@@ -34,40 +37,50 @@ export function mapLine(
   }
   if (!isJsonObject(line)) return err("the line is not a JSON object");
   const { mapping, source, idempotencyKey } = given;
-  const candidate =
-    mapping === undefined
-      ? { idempotency_key: idempotencyKey, source, tags: {}, attrs: {}, ...line }
-      : {
-          ts: fill(mapping.ts, line),
-          event_type: fill(mapping.event_type, line),
-          entity_id: fill(mapping.entity_id, line),
-          ...(mapping.correlation_id === undefined
-            ? {}
-            : { correlation_id: fill(mapping.correlation_id, line) }),
-          idempotency_key: idempotencyKey,
-          source,
-          tags: Object.fromEntries(
-            Object.entries(mapping.tags ?? {}).map(([name, value]) => [name, fill(value, line)]),
-          ),
-          attrs: line,
-        };
-  const parsed = parseObservation(candidate);
-  return parsed.ok ? ok(parsed.value) : err(parsed.error.message);
+  if (mapping === undefined) {
+    return parsed({ idempotency_key: idempotencyKey, source, tags: {}, attrs: {}, ...line });
+  }
+  const members: { [name: string]: Json } = {};
+  for (const name of ["ts", "event_type", "entity_id", "correlation_id"] as const) {
+    const pattern = mapping[name];
+    if (pattern === undefined) continue;
+    const filled = fill(pattern, line);
+    if (!filled.ok) return err(`the line has no ${filled.error}, which ${name} is made of`);
+    members[name] = filled.value;
+  }
+  const tags: { [name: string]: Json } = {};
+  for (const [name, pattern] of Object.entries(mapping.tags ?? {})) {
+    const filled = fill(pattern, line);
+    if (filled.ok) tags[name] = filled.value;
+  }
+  return parsed({ ...members, idempotency_key: idempotencyKey, source, tags, attrs: line });
 }
 
-function fill(pattern: string, line: JsonObject): Json | undefined {
+function parsed(candidate: JsonObject): Result<NewEvent, string> {
+  const read = parseObservation(candidate);
+  return read.ok ? ok(read.value) : err(read.error.message);
+}
+
+/** @returns the value, or the path that the line does not have (or where it has `null`). */
+function fill(pattern: string, line: JsonObject): Result<Json, string> {
   if (pattern.startsWith("$.")) return at(pattern.slice(2), line);
-  return pattern.replace(/\$\{([^}]+)\}/g, (_, path: string) => {
-    const value = at(path, line);
-    return typeof value === "string" ? value : JSON.stringify(value ?? null);
+  let missing: string | undefined;
+  const text = pattern.replace(/\$\{([^}]+)\}/g, (_, path: string) => {
+    const found = at(path, line);
+    if (!found.ok) {
+      missing ??= found.error;
+      return "";
+    }
+    return typeof found.value === "string" ? found.value : JSON.stringify(found.value);
   });
+  return missing === undefined ? ok(text) : err(missing);
 }
 
-function at(path: string, line: JsonObject): Json | undefined {
+function at(path: string, line: JsonObject): Result<Json, string> {
   let value: Json | undefined = line;
   for (const key of path.split(".")) {
-    if (!isJsonObject(value) || !Object.hasOwn(value, key)) return undefined;
+    if (!isJsonObject(value) || !Object.hasOwn(value, key)) return err(path);
     value = value[key];
   }
-  return value;
+  return value === undefined || value === null ? err(path) : ok(value);
 }

@@ -8,7 +8,7 @@ export type ProbeTarget =
       readonly url: string;
       /** Default: any below 400. */
       readonly expectStatus?: number;
-      /** An answer that takes longer counts as failed for `degraded`, milliseconds. */
+      /** A good answer that takes longer counts for `degraded`, milliseconds. */
       readonly slowMs?: number;
     }
   | {
@@ -23,36 +23,60 @@ export type ProbeTarget =
 /** What one look found. */
 export type Finding = {
   readonly ok: boolean;
+  /** It is well, but took longer than it should. */
   readonly slow: boolean;
   readonly latencyMs: number;
-  readonly reason: string | undefined;
+  /** What was seen, for people: `status 503`, `no answer within 1000 ms`. */
+  readonly reason: string;
 };
 
-/** Looks once. Never throws: whatever goes wrong is what was found. */
+/**
+ * Looks once, over a connection of its own, and leaves nothing open.
+ *
+ * Never throws: whatever goes wrong is what was found.
+ */
 export async function check(
   target: ProbeTarget,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Finding> {
   const startedMs = performance.now();
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const controller = new AbortController();
+  const abort = (): void => {
+    controller.abort();
+  };
+  const timer = setTimeout(abort, timeoutMs);
+  signal.addEventListener("abort", abort, { once: true });
   const taken = (): number => Math.round(performance.now() - startedMs);
   try {
-    await lookAt(target, limited);
+    const reason = await lookAt(target, controller.signal);
     const latencyMs = taken();
-    const slow = target.kind === "http" && target.slowMs !== undefined && latencyMs > target.slowMs;
-    return { ok: true, slow, latencyMs, reason: undefined };
+    const slowMs = target.kind === "http" ? target.slowMs : undefined;
+    if (slowMs === undefined || latencyMs <= slowMs) {
+      return { ok: true, slow: false, latencyMs, reason };
+    }
+    const slowly = `${reason} after ${String(latencyMs)} ms, slow from ${String(slowMs)} ms`;
+    return { ok: true, slow: true, latencyMs, reason: slowly };
   } catch (thrown) {
-    const reason = limited.aborted
+    const reason = controller.signal.aborted
       ? `no answer within ${String(timeoutMs)} ms`
-      : thrown instanceof Error
-        ? thrown.message
-        : String(thrown);
+      : spelt(thrown);
     return { ok: false, slow: false, latencyMs: taken(), reason };
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
   }
 }
 
-function lookAt(target: ProbeTarget, signal: AbortSignal): Promise<void> {
+/** The message; where there is none, as with one failure for each address of a name, the code. */
+function spelt(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  if (thrown.message !== "") return thrown.message;
+  return "code" in thrown ? String(thrown.code) : thrown.name;
+}
+
+/** @returns what was seen. Throws where that is not well. */
+function lookAt(target: ProbeTarget, signal: AbortSignal): Promise<string> {
   switch (target.kind) {
     case "http":
       return lookAtHttp(target, signal);
@@ -66,40 +90,48 @@ function lookAt(target: ProbeTarget, signal: AbortSignal): Promise<void> {
 async function lookAtHttp(
   target: Extract<ProbeTarget, { kind: "http" }>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const { statusCode, body } = await request(target.url, {
     signal,
+    reset: true,
     headers: { "user-agent": "deed-probe" },
   });
   await body.dump();
+  signal.throwIfAborted();
   const good =
     target.expectStatus === undefined ? statusCode < 400 : statusCode === target.expectStatus;
-  if (!good) throw new Error(`status ${String(statusCode)}`);
+  const seen = `status ${String(statusCode)}`;
+  if (!good) throw new Error(seen);
+  return seen;
 }
 
 function lookAtTcp(
   target: Extract<ProbeTarget, { kind: "tcp" }>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: target.host, port: target.port, signal });
+    const well = (seen: string): void => {
+      socket.destroy();
+      resolve(seen);
+    };
     socket.once("error", reject);
     socket.once("close", () => {
       reject(new Error("the connection was closed without an answer"));
     });
-    const well = (): void => {
-      socket.destroy();
-      resolve();
-    };
     socket.once("connect", () => {
-      if (target.send === undefined) well();
+      if (target.send === undefined) well("it takes connections");
       else socket.write(target.send);
     });
-    if (target.send !== undefined) socket.once("data", well);
+    if (target.send !== undefined) {
+      socket.once("data", () => {
+        well("it answers");
+      });
+    }
   });
 }
 
-async function lookAtProcess(pidFile: string): Promise<void> {
+async function lookAtProcess(pidFile: string): Promise<string> {
   const text = await readFile(pidFile, "utf8").catch(() => "");
   const pid = Number(text.trim());
   if (!Number.isInteger(pid) || pid <= 0) throw new Error(`no pid in ${pidFile}`);
@@ -110,6 +142,7 @@ async function lookAtProcess(pidFile: string): Promise<void> {
     if (!foreign) throw new Error(`no process ${String(pid)}`);
   }
   if (await isZombie(pid)) throw new Error(`process ${String(pid)} has ended (a zombie)`);
+  return `process ${String(pid)} runs`;
 }
 
 /** A process that ended keeps its pid until its parent asks. Only Linux's /proc tells; elsewhere: no. */

@@ -2,17 +2,20 @@
  * Looks at a target's health at an interval and tells what changes.
  *
  * 1. `probe.up`, `probe.down` and `probe.degraded` are emitted on change only; while it stays unwell, a
- *    reminder with a growing `consecutive` gives a rule whose repair failed another chance. A change
- *    says what it was before, and for how long (`was`, `was_for_ms`).
+ *    reminder (`reminder: true`) with a growing `consecutive` gives a rule whose repair failed another
+ *    chance. A change says what it was before, and for how long (`was`, `was_for_ms`).
  * 2. `probe.heartbeat` says that the probe itself is alive: silence of the pipeline is not silence of
  *    the service.
  * 3. It resumes from its newest event on the log, so a restart repeats no change.
+ * 4. Nothing is told before it is known: a single failed check says nothing where two make it down.
+ * 5. What could not be recorded is told again by the next look, with what is true then.
  */
 import { timestamp } from "../../base/clock.ts";
 import type { JsonObject } from "../../base/json.ts";
-import type { NewEvent } from "../../event/envelope.ts";
+import type { DeedEvent, NewEvent } from "../../event/envelope.ts";
 import type { Source, SourceContext } from "../source.ts";
 import { check, type Finding, type ProbeTarget } from "./check.ts";
+import { judge, unknown, type Health, type Tally, type Thresholds } from "./judge.ts";
 
 export type { ProbeTarget } from "./check.ts";
 
@@ -20,6 +23,7 @@ export type ProbeOptions = {
   readonly name: string;
   readonly entityId: string;
   readonly target: ProbeTarget;
+  /** From the end of one check to the begin of the next. */
   readonly intervalMs: number;
   /** A check that takes longer has failed. */
   readonly timeoutMs: number;
@@ -31,40 +35,37 @@ export type ProbeOptions = {
   readonly remindMs?: number;
   /** Default 60,000. */
   readonly heartbeatMs?: number;
-  /** Failed share of the last `window` checks from which it is degraded, 0 to 1. */
+  /**
+   * Share of the last `window` checks that failed or were slow from which it is degraded, 0 to 1.
+   * Default: none; with `slowMs`, half of the last 4.
+   */
   readonly degraded?: { readonly share: number; readonly window: number };
 };
 
-type Health = "up" | "down" | "degraded";
+const defaults = { failuresToDown: 2, successesToUp: 1, remindMs: 30_000, heartbeatMs: 60_000 };
 
-type State = {
+const slowDegraded = { share: 0.5, window: 4 };
+
+const stateTypes = ["probe.up", "probe.down", "probe.degraded", "probe.heartbeat"];
+
+/** What was told last, and when. */
+type Told = {
   health: Health | undefined;
   sinceMs: number;
-  failures: number;
-  successes: number;
-  /** The newest checks, true where one failed. */
-  recent: boolean[];
   toldMs: number;
   beatMs: number;
 };
 
-const stateTypes = ["probe.up", "probe.down", "probe.degraded"];
-
-type Settled = ProbeOptions & Required<Pick<ProbeOptions, keyof typeof defaults>>;
-
-const defaults = { failuresToDown: 2, successesToUp: 1, remindMs: 30_000, heartbeatMs: 60_000 };
-
 export function probeSource(options: ProbeOptions): Source {
-  const probe: Settled = { ...defaults, ...options };
-  const state: State = {
-    health: undefined,
-    sinceMs: 0,
-    failures: 0,
-    successes: 0,
-    recent: [],
-    toldMs: 0,
-    beatMs: 0,
+  const probe = { ...defaults, ...options };
+  const slow = probe.target.kind === "http" && probe.target.slowMs !== undefined;
+  const thresholds: Thresholds = {
+    failuresToDown: probe.failuresToDown,
+    successesToUp: probe.successesToUp,
+    degraded: options.degraded ?? (slow ? slowDegraded : undefined),
   };
+  const told: Told = { health: undefined, sinceMs: 0, toldMs: -Infinity, beatMs: -Infinity };
+  let tally: Tally = unknown;
   const controller = new AbortController();
   let looking = Promise.resolve();
   let cancelTick: (() => void) | undefined;
@@ -87,44 +88,49 @@ export function probeSource(options: ProbeOptions): Source {
   const look = async (at: SourceContext): Promise<void> => {
     const finding = await check(probe.target, probe.timeoutMs, controller.signal);
     if (controller.signal.aborted) return;
+    tally = judge(tally, finding, thresholds);
+    const { health } = tally;
     const nowMs = at.clock.nowMs();
-    const health = judge(state, finding, probe);
+    const changed = health !== told.health;
+    const reminded = health !== "up" && nowMs >= told.toldMs + probe.remindMs;
+    const beats = nowMs >= told.beatMs + probe.heartbeatMs;
+    const sinceMs = changed ? nowMs : told.sinceMs;
     const events: NewEvent[] = [];
-    const changed = health !== state.health;
-    const remind = health !== "up" && nowMs >= state.toldMs + probe.remindMs;
-    if (changed || remind) {
-      const sinceMs = changed ? nowMs : state.sinceMs;
-      const before =
-        changed && state.health !== undefined
-          ? { was: state.health, was_for_ms: nowMs - state.sinceMs }
-          : {};
-      const { failures, recent } = state;
-      const reason = health === "degraded" ? shareSpelt(recent, finding) : finding.reason;
-      const { latencyMs } = finding;
-      events.push(
-        stateEvent(probe, { health, sinceMs, nowMs, latencyMs, reason, failures, before }),
-      );
+    if (health !== undefined && (changed || reminded)) {
+      const attrs = stateAttrs(tally, finding, sinceMs);
+      const more = changed ? before(told, nowMs) : { reminder: true };
+      events.push(eventOf(probe, `probe.${health}`, { nowMs, attrs: { ...attrs, ...more } }));
     }
-    if (nowMs >= state.beatMs + probe.heartbeatMs) events.push(beatEvent(probe, health, nowMs));
+    if (beats) {
+      const since = health === undefined ? {} : { since: timestamp(sinceMs) };
+      const attrs = { health: health ?? "unknown", ...since, consecutive: tally.failures };
+      events.push(eventOf(probe, "probe.heartbeat", { nowMs, attrs }));
+    }
     if (events.length === 0) return;
     await at.append(events);
-    if (changed) state.sinceMs = nowMs;
-    state.health = health;
-    if (changed || remind) state.toldMs = nowMs;
-    if (events.some((event) => event.event_type === "probe.heartbeat")) state.beatMs = nowMs;
+    if (changed || reminded) told.toldMs = nowMs;
+    if (beats) told.beatMs = nowMs;
+    told.sinceMs = sinceMs;
+    told.health = health;
+  };
+
+  /** Takes up where the last run of the program left off. */
+  const resume = (last: DeedEvent): void => {
+    const { since, consecutive } = last.attrs;
+    const health = healthOf(last);
+    if (health === undefined) return;
+    const failures = typeof consecutive === "number" ? consecutive : 0;
+    tally = { ...unknown, health, failures };
+    told.health = health;
+    told.toldMs = Date.parse(last.ts);
+    told.sinceMs = typeof since === "string" ? Date.parse(since) : told.toldMs;
   };
 
   return {
     name: probe.name,
     start: async (at) => {
       const last = await at.newest(probe.entityId, stateTypes);
-      const told = last === undefined ? undefined : healthOf(last.event_type);
-      if (told !== undefined && last !== undefined) {
-        state.health = told;
-        state.toldMs = Date.parse(last.ts);
-        const { since } = last.attrs;
-        state.sinceMs = typeof since === "string" ? Date.parse(since) : state.toldMs;
-      }
+      if (last !== undefined) resume(last);
       tick(at);
     },
     stop: async () => {
@@ -135,66 +141,34 @@ export function probeSource(options: ProbeOptions): Source {
   };
 }
 
-function healthOf(type: string): Health | undefined {
-  const health = type.slice("probe.".length);
+function healthOf({ event_type: type, attrs }: DeedEvent): Health | undefined {
+  const health = type === "probe.heartbeat" ? attrs["health"] : type.slice("probe.".length);
   return health === "up" || health === "down" || health === "degraded" ? health : undefined;
 }
 
-function judge(state: State, finding: Finding, probe: Settled): Health {
-  state.failures = finding.ok ? 0 : state.failures + 1;
-  state.successes = finding.ok ? state.successes + 1 : 0;
-  const share = degradedShare(state, finding, probe.degraded?.window ?? 0);
-  if (state.failures >= probe.failuresToDown) return "down";
-  if (probe.degraded !== undefined && share >= probe.degraded.share) return "degraded";
-  if (state.successes >= probe.successesToUp) return "up";
-  return state.health ?? (finding.ok ? "up" : "degraded");
-}
-
-/** The failed share of the window; 0 until the window is full. */
-function degradedShare(state: State, finding: Finding, window: number): number {
-  if (window === 0) return 0;
-  state.recent.push(!finding.ok || finding.slow);
-  if (state.recent.length > window) state.recent.shift();
-  if (state.recent.length < window) return 0;
-  return state.recent.filter((failed) => failed).length / window;
+function stateAttrs(tally: Tally, finding: Finding, sinceMs: number): JsonObject {
+  return {
+    since: timestamp(sinceMs),
+    consecutive: tally.failures,
+    latency_ms: finding.latencyMs,
+    reason: tally.health === "degraded" ? shareSpelt(tally, finding) : finding.reason,
+  };
 }
 
 /** Degraded is never one check's doing: the share is its reason. */
-function shareSpelt(recent: readonly boolean[], { reason }: Finding): string {
-  const failed = recent.filter((one) => one).length;
-  const last = reason === undefined ? "" : `, the newest by ${reason}`;
-  return `${String(failed)} of the last ${String(recent.length)} checks failed or were slow${last}`;
+function shareSpelt({ recent }: Tally, { ok, slow, reason }: Finding): string {
+  const unwell = recent.filter((one) => one).length;
+  const newest = ok && !slow ? "" : `, the newest by ${reason}`;
+  return `${String(unwell)} of the last ${String(recent.length)} checks failed or were slow${newest}`;
 }
 
-function stateEvent(
-  probe: ProbeOptions,
-  told: {
-    readonly health: Health;
-    readonly sinceMs: number;
-    readonly nowMs: number;
-    readonly latencyMs: number;
-    readonly reason: string | undefined;
-    readonly failures: number;
-    /** What it changed from; empty at the first look and in a reminder. */
-    readonly before: JsonObject;
-  },
-): NewEvent {
-  const { health, sinceMs, nowMs, latencyMs, reason, failures, before } = told;
-  const attrs: JsonObject = {
-    since: timestamp(sinceMs),
-    ...before,
-    consecutive: failures,
-    latency_ms: latencyMs,
-    ...(reason === undefined ? {} : { reason }),
-  };
-  return event(probe, `probe.${health}`, { nowMs, attrs });
+function before(told: Told, nowMs: number): JsonObject {
+  return told.health === undefined
+    ? {}
+    : { was: told.health, was_for_ms: Math.max(0, nowMs - told.sinceMs) };
 }
 
-function beatEvent(probe: ProbeOptions, health: Health, nowMs: number): NewEvent {
-  return event(probe, "probe.heartbeat", { nowMs, attrs: { health } });
-}
-
-function event(
+function eventOf(
   probe: ProbeOptions,
   type: string,
   { nowMs, attrs }: { readonly nowMs: number; readonly attrs: JsonObject },
