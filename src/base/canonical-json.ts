@@ -5,6 +5,8 @@ import type { Json } from "./json.ts";
  *
  * Keys are ordered by UTF-16 code units, members that are `undefined` are left out as in JSON,
  * numbers print as ECMAScript prints them. Used wherever bytes are compared or hashed.
+ * One step beyond the RFC: a lone surrogate, which it refuses, is written as its escape (`\ud800`), so
+ * that no text from outside can stop a fold.
  *
  * @throws {RangeError} for NaN and infinities, which JSON cannot say.
  */

@@ -17,3 +17,45 @@ export type Clock = {
 export function timestamp(atMs: number): string {
   return new Date(atMs).toISOString();
 }
+
+const rfc3339 =
+  /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.\d+)?(?:[Zz]|[+-](\d{2}):(\d{2}))$/;
+
+/**
+ * Reads an RFC 3339 time with its zone; fractions are cut to milliseconds.
+ *
+ * @returns milliseconds since the Unix epoch; `undefined` for any other form, for a day that the
+ *   calendar does not have (2026-02-30), for a leap second, and for what leaves the years 0 to 9999 in UTC.
+ *   Source: RFC 3339, section 5.6.
+ */
+export function parseTimestampMs(text: string): number | undefined {
+  const parts = rfc3339.exec(text);
+  if (parts === null) return undefined;
+  const [year, month, day, hour, minute, second, zoneHour, zoneMinute] = parts
+    .slice(1)
+    .map((part) => Number(part || 0));
+  const inRange =
+    within(month, 1, 12) &&
+    within(day, 1, daysOf(year ?? 0, month ?? 0)) &&
+    within(hour, 0, 23) &&
+    within(minute, 0, 59) &&
+    within(second, 0, 59) &&
+    within(zoneHour, 0, 23) &&
+    within(zoneMinute, 0, 59);
+  if (!inRange) return undefined;
+  const atMs = Date.parse(text.toUpperCase());
+  return atMs >= yearZeroMs && atMs < yearTenThousandMs ? atMs : undefined;
+}
+
+const yearZeroMs = -62_167_219_200_000;
+
+const yearTenThousandMs = 253_402_300_800_000;
+
+function within(value: number | undefined, least: number, most: number): boolean {
+  return value !== undefined && value >= least && value <= most;
+}
+
+function daysOf(year: number, month: number): number {
+  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
+  return [4, 6, 9, 11].includes(month) ? 30 : 31;
+}

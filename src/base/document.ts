@@ -3,7 +3,7 @@
  */
 import type { Static, TSchema } from "typebox";
 import { Compile } from "typebox/compile";
-import { LineCounter, isMap, isScalar, parseAllDocuments, type Document } from "yaml";
+import { LineCounter, isMap, isScalar, parseAllDocuments, type Document, type Scalar } from "yaml";
 import { err, ok, type Result } from "./result.ts";
 
 /** What is wrong with a file, where, and what to do. Lines and columns count from 1. */
@@ -35,7 +35,13 @@ export function formatProblem({ file, line, column, message }: DocumentProblem):
   return `${file}:${String(line)}:${String(column)}: ${message}`;
 }
 
-/** Reads every document of a YAML file; all problems are reported, not only the first. */
+/**
+ * Reads every document of a YAML 1.2 file; all problems are reported, not only the first.
+ *
+ * A schema's `description` says in words what a text must look like, where it has a `pattern`.
+ *
+ * @returns the documents in their order; refused where one of them is not valid YAML or does not fit.
+ */
 export function readDocuments<S extends TSchema>(
   text: string,
   file: string,
@@ -54,25 +60,47 @@ export function readDocuments<S extends TSchema>(
     for (const error of document.errors)
       problems.push(at(error.pos[0], `not valid YAML: ${error.message}`));
     if (document.errors.length > 0 || document.contents === null) continue;
-    const value: unknown = document.toJS();
-    const problem: ReadDocument<Static<S>>["problem"] = (path, message, within = 0) =>
-      at(offsetOf(document, path) + within, message);
-    if (validator.Check(value)) {
-      read.push({ value: value as Static<S>, problem });
+    const value = valueOf(document);
+    if (!value.ok) {
+      problems.push(at(offsetOf(document, []), value.error));
+      continue;
+    }
+    const problem: ReadDocument<Static<S>>["problem"] = (path, message, within) =>
+      at(placeOf(document, { path, within, text }), message);
+    if (validator.Check(value.value)) {
+      read.push({ value: value.value, problem });
       continue;
     }
     const seen = new Set<string>();
-    for (const error of validator.Errors(value)) {
-      const found = explain(error, schema);
-      const key = JSON.stringify(found.path);
-      if (found.message === "" || seen.has(key)) continue;
+    for (const error of validator.Errors(value.value)) {
+      const found = explain(error, schema, value.value);
+      const key = JSON.stringify(found?.path);
+      if (found === undefined || seen.has(key)) continue;
       seen.add(key);
-      problems.push(problem(found.path, found.message));
+      problems.push(
+        found.atKey === true
+          ? at(keyOffset(document, found.path), found.message)
+          : problem(found.path, found.message),
+      );
     }
   }
-  if (problems.length > 0) return err(problems);
+  if (problems.length > 0) return err(problems.sort(byPlace));
   if (read.length === 0) return err([at(0, "the file is empty")]);
   return ok(read);
+}
+
+function byPlace(left: DocumentProblem, right: DocumentProblem): number {
+  return left.line - right.line || left.column - right.column;
+}
+
+/** Aliases may stand for much, never for too much: what a few lines blow up to is bounded. */
+function valueOf(document: Document): Result<unknown, string> {
+  try {
+    return ok(document.toJS());
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    return err(`cannot be read: ${why}`);
+  }
 }
 
 type SchemaError = {
@@ -82,41 +110,74 @@ type SchemaError = {
   readonly params: object;
 };
 
-function explain(
-  error: SchemaError,
-  schema: TSchema,
-): { readonly path: readonly (string | number)[]; readonly message: string } {
+type Found = {
+  readonly path: readonly string[];
+  readonly message: string;
+  /** The key itself is wrong, not what it holds. */
+  readonly atKey?: true;
+};
+
+/** The checker stops after some errors, so an unknown key is told by its own one. */
+function explain(error: SchemaError, schema: TSchema, root: unknown): Found | undefined {
+  if (error.keyword === "additionalProperties") return undefined;
   const path = error.instancePath.split("/").slice(1).map(unescapePointer);
-  if ("additionalProperties" in error.params && Array.isArray(error.params.additionalProperties)) {
-    const [unknown = ""] = error.params.additionalProperties as string[];
-    const known = Object.keys(propertiesAt(schema, path));
-    const near = nearest(unknown, known);
+  const name = path.at(-1);
+  if (error.keyword === "boolean" && name !== undefined) {
+    const known = Object.keys(propertiesAt(schema, path.slice(0, -1)));
+    const near = nearest(name, known);
     const hint = near === undefined ? `known here: ${known.join(", ")}` : `did you mean "${near}"?`;
-    return { path: [...path, unknown], message: `unknown key "${unknown}": ${hint}` };
+    return { path, message: `unknown key "${name}": ${hint}`, atKey: true };
   }
-  if (error.keyword === "boolean") return { path, message: "" };
   if ("requiredProperties" in error.params) {
     const missing = (error.params.requiredProperties as string[]).join(", ");
     return { path, message: `missing: ${missing}` };
   }
-  const name = path.at(-1);
-  const allowed = allowedAt(schema, path);
-  const hint = allowed === undefined ? "" : `: one of ${allowed.join(", ")}`;
-  return {
-    path,
-    message: `${name === undefined ? "the document" : `"${String(name)}"`} ${error.message}${hint}`,
-  };
+  const what = name === undefined ? "the document" : `"${name}"`;
+  const expected = expectation(error, schemasAt(schema, path));
+  return { path, message: `${what} ${expected}${got(root, path)}` };
 }
+
+/** What was expected, in words: the choices of a union, the description of a pattern. */
+function expectation(error: SchemaError, schemas: readonly LooseSchema[]): string {
+  const choices = schemas.flatMap((one) => (one.const === undefined ? [] : [spell(one.const)]));
+  if (choices.length > 0)
+    return `must be ${choices.length > 1 ? "one of " : ""}${choices.join(", ")}`;
+  const described = schemas.find((one) => one.description !== undefined);
+  if (error.keyword === "pattern" && described !== undefined) {
+    return `must be ${String(described.description)}`;
+  }
+  return error.message;
+}
+
+function spell(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** The current value, where it is short enough to be said. */
+function got(root: unknown, path: readonly string[]): string {
+  let value = root;
+  for (const key of path) {
+    value = typeof value === "object" && value !== null ? (value as Loose)[key] : undefined;
+  }
+  if (value === undefined) return "";
+  const said = JSON.stringify(value);
+  return said.length > saidMax ? "" : `: got ${said}`;
+}
+
+const saidMax = 80;
+
+type Loose = { readonly [key: string]: unknown };
 
 type LooseSchema = {
   readonly properties?: { readonly [key: string]: LooseSchema };
   readonly items?: LooseSchema;
   readonly anyOf?: readonly LooseSchema[];
   readonly const?: unknown;
+  readonly description?: unknown;
 };
 
 function schemasAt(schema: TSchema, path: readonly string[]): readonly LooseSchema[] {
-  let current: readonly LooseSchema[] = branches(schema as LooseSchema);
+  let current: readonly LooseSchema[] = branches(schema);
   for (const key of path) {
     current = current.flatMap((one) => branches(one.properties?.[key] ?? one.items ?? {}));
   }
@@ -136,14 +197,72 @@ function propertiesAt(
   };
 }
 
-function allowedAt(schema: TSchema, path: readonly string[]): readonly string[] | undefined {
-  const values = schemasAt(schema, path).flatMap((one) =>
-    one.const === undefined ? [] : [one.const],
-  );
-  return values.length < 2 ? undefined : values.map(String);
+/** Where a problem stands: `within` characters into the text of a scalar, however that is written. */
+function placeOf(
+  document: Document,
+  at: {
+    readonly path: readonly (string | number)[];
+    readonly within: number | undefined;
+    readonly text: string;
+  },
+): number {
+  const start = offsetOf(document, at.path);
+  const node: unknown = document.getIn(at.path, true);
+  const { within } = at;
+  if (within === undefined || !isScalar(node) || !node.range || typeof node.value !== "string") {
+    return start;
+  }
+  const [from, until] = node.range;
+  return along(at.text.slice(0, until), {
+    from: contentOf(node, at.text, from),
+    within,
+    node,
+  });
 }
 
-/** Where a member's value stands; for a member that is not there or not known, its key or its parent. */
+/** Where the characters of a scalar begin: behind the quote, or on the line below `|` and `>`. */
+function contentOf(node: Scalar, text: string, from: number): number {
+  if (node.type === "QUOTE_DOUBLE" || node.type === "QUOTE_SINGLE") return from + 1;
+  if (node.type !== "BLOCK_LITERAL" && node.type !== "BLOCK_FOLDED") return from;
+  return text.indexOf("\n", from) + 1;
+}
+
+const escape = /^\\(?:x..|u.{4}|U.{8}|.)/;
+
+/**
+ * Walks the file and the value side by side: indentation and folded line ends stand in the file alone,
+ * and so does the backslash of an escape.
+ */
+function along(
+  source: string,
+  { from, within, node }: { readonly from: number; readonly within: number; readonly node: Scalar },
+): number {
+  const value = String(node.value);
+  let at = from;
+  for (let index = 0; index < Math.min(within, value.length);) {
+    if (at >= source.length) return from;
+    const written = source.charAt(at);
+    const escaped = node.type === "QUOTE_DOUBLE" ? escape.exec(source.slice(at, at + 10)) : null;
+    if (escaped !== null) [at, index] = [at + escaped[0].length, index + 1];
+    else if (written === value.charAt(index)) [at, index] = [at + 1, index + 1];
+    else if (/\s/.test(written) || written === "'") at += 1;
+    else if (/\s/.test(value.charAt(index))) index += 1;
+    else [at, index] = [at + 1, index + 1];
+  }
+  while (/\s/.test(source.charAt(at)) && source.charAt(at) !== value.charAt(within)) at += 1;
+  return at;
+}
+
+function keyOffset(document: Document, path: readonly string[]): number {
+  const parent: unknown = document.getIn(path.slice(0, -1), true);
+  const pairs = isMap(parent) ? parent.items : [];
+  const key = pairs
+    .map((pair) => pair.key)
+    .find((one) => isScalar(one) && one.value === path.at(-1));
+  return isScalar(key) && key.range ? key.range[0] : offsetOf(document, path);
+}
+
+/** Where a member's value stands: for a collection its key, for one that is not there its parent. */
 function offsetOf(document: Document, path: readonly (string | number)[]): number {
   for (let length = path.length; length >= 0; length -= 1) {
     const parent: unknown = document.getIn(path.slice(0, length - 1), true);

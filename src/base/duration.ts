@@ -2,12 +2,15 @@ import { err, ok, type Result } from "./result.ts";
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
+/** A hundred years: what is longer was mistyped. */
+const durationMsMax = 36_500 * unitMs.d;
+
 type Unit = keyof typeof unitMs;
 
 /**
  * Reads a duration as people write it: `250ms`, `30s`, `10m`, `2h`, `7d`, or parts in a row (`1h30m`).
  *
- * @returns milliseconds; refused with a sentence that says what was given and what is accepted.
+ * @returns whole milliseconds (rounded); refused with a sentence that says what was given and what is accepted.
  */
 export function parseDurationMs(text: string): Result<number, string> {
   const trimmed = text.trim();
@@ -20,5 +23,9 @@ export function parseDurationMs(text: string): Result<number, string> {
   }
   let totalMs = 0;
   for (const part of parts) totalMs += Number(part[1]) * unitMs[part[2] as Unit];
-  return ok(totalMs);
+  const roundedMs = Math.round(totalMs);
+  if (roundedMs > durationMsMax) {
+    return err(`"${text}" is too long for a duration: at most 36500d`);
+  }
+  return ok(roundedMs);
 }

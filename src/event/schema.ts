@@ -6,12 +6,17 @@
  */
 import Type, { type TSchema } from "typebox";
 import { Compile } from "typebox/compile";
+import { parseTimestampMs, timestamp } from "../base/clock.ts";
+import { jsonDepthMax, nestsDeeperThan } from "../base/json.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { deedError, type DeedError } from "./error.ts";
-import type { NewEvent } from "./envelope.ts";
+import type { DeedEvent, NewEvent } from "./envelope.ts";
 import { isReservedEventType } from "./topic.ts";
 
 const name = Type.String({ minLength: 1, maxLength: 512 });
+
+/** The name of a tag or of a part of `ns`: 1 to 128 characters, none of them a control character. */
+const label = Type.String({ pattern: "^[^\\u0000-\\u001f]{1,128}$" });
 
 const scalar = Type.Union([
   Type.String({ maxLength: 1_024 }),
@@ -20,12 +25,12 @@ const scalar = Type.Union([
   Type.Null(),
 ]);
 
-/** RFC 3339 with a zone; fractions of a second are kept to milliseconds. */
+/** The form of RFC 3339; `parseTimestampMs` says whether the calendar has such a day. */
 const timePattern =
-  "^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])[Tt]([01]\\d|2[0-3]):[0-5]\\d:([0-5]\\d|60)(\\.\\d+)?([Zz]|[+-]([01]\\d|2[0-3]):[0-5]\\d)$";
+  "^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])[Tt]([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?([Zz]|[+-]([01]\\d|2[0-3]):[0-5]\\d)$";
 
 const members = {
-  ts: Type.String({ pattern: timePattern, description: "Event time, RFC 3339" }),
+  ts: Type.String({ pattern: timePattern, description: "Event time, RFC 3339 with a zone" }),
   event_type: name,
   entity_id: Type.String({
     minLength: 1,
@@ -38,11 +43,11 @@ const members = {
   source: Type.Object(
     {
       system: name,
-      ns: Type.Record(Type.String({ maxLength: 128 }), Type.String({ maxLength: 1_024 })),
+      ns: Type.Record(label, Type.String({ maxLength: 1_024 }), { additionalProperties: false }),
     },
     { additionalProperties: false },
   ),
-  tags: Type.Record(Type.String({ maxLength: 128 }), scalar, { maxProperties: 64 }),
+  tags: Type.Record(label, scalar, { maxProperties: 64, additionalProperties: false }),
   attrs: Type.Record(Type.String(), Type.Unknown()),
   traceparent: Type.Optional(
     Type.String({ pattern: "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$" }),
@@ -78,8 +83,14 @@ export const eventSchema = Type.Object(
   },
 );
 
-/** SHA-256 of the canonical JSON of [observationSchema, eventSchema]. */
-export const envelopeSchemaDigest = "unpinned";
+/**
+ * SHA-256 of the canonical JSON of [observationSchema, eventSchema].
+ *
+ * Whoever changes the envelope changes this line, too, writes the files anew
+ * (`npx tsx tools/publish-schema.ts`) and says in a decision why events of before can still be read.
+ */
+export const envelopeSchemaDigest =
+  "7b6f553c6479243008aa2f138c2d96a34b1fc1679c34bca267c42fd41dc0bc80";
 
 const observation = Compile(observationSchema);
 
@@ -90,36 +101,47 @@ export function parseObservation(value: unknown): Result<NewEvent, DeedError> {
   if (!observation.Check(value))
     return err(schemaError("accept the event", observation.Errors(value)));
   if (isReservedEventType(value.event_type)) {
-    return err(
-      deedError(
-        "invalid_args",
-        `Cannot accept the event as event_type "${value.event_type}" is reserved for events that this system decides: give the observation another name`,
-        { problems: [{ pointer: "/event_type", message: "is reserved" }] },
-      ),
-    );
+    const why = `event_type "${value.event_type}" is reserved for events that this system decides: give the observation another name`;
+    return refused({ pointer: "/event_type", message: "is reserved" }, why);
   }
-  const atMs = Date.parse(value.ts);
-  if (Number.isNaN(atMs)) {
-    const message = `Cannot accept the event as ts "${value.ts}" is no date of the calendar`;
-    return err(
-      deedError("invalid_args", message, { problems: [{ pointer: "/ts", message: "is no date" }] }),
-    );
-  }
-  return ok({ ...(value as unknown as NewEvent), ts: new Date(atMs).toISOString() });
+  return settled(value as unknown as NewEvent);
 }
 
-/** True for an event in the form in which it stands on the log. */
-export function isStoredEvent(value: unknown): boolean {
-  return stored.Check(value);
+/** Checks an event in the form in which it stands on the log, of whatever type. */
+export function parseEvent(value: unknown): Result<DeedEvent, DeedError> {
+  if (!stored.Check(value)) return err(schemaError("accept the event", stored.Errors(value)));
+  return settled(value as unknown as DeedEvent);
 }
 
-const problemsMax = 20;
+/** What a schema cannot say. */
+function settled<E extends NewEvent>(event: E): Result<E, DeedError> {
+  const atMs = parseTimestampMs(event.ts);
+  if (atMs === undefined) {
+    const why = `ts "${event.ts}" is no date of the calendar`;
+    return refused({ pointer: "/ts", message: "is no date" }, why);
+  }
+  if (nestsDeeperThan(event.attrs, jsonDepthMax)) {
+    const message = `nests deeper than ${String(jsonDepthMax)} levels`;
+    return refused({ pointer: "/attrs", message }, `/attrs ${message}`);
+  }
+  return ok({ ...event, ts: timestamp(atMs) });
+}
+
+type Problem = { readonly pointer: string; readonly message: string };
+
+function refused(problem: Problem, why: string): Result<never, DeedError> {
+  const message = `Cannot accept the event as ${why}`;
+  return err(deedError("invalid_args", message, { problems: [problem] }));
+}
+
+const labelExpected = "has no name of 1 to 128 characters, none of them a control character";
+
+const timeExpected = "must be an RFC 3339 time with its zone, as in 2026-11-24T05:00:00.000Z";
 
 type SchemaProblem = {
   readonly instancePath: string;
   readonly message: string;
   readonly keyword: string;
-  readonly params: object;
 };
 
 /**
@@ -128,26 +150,43 @@ type SchemaProblem = {
  * @param attempted what could not be done with it, as in `accept the event`.
  */
 export function schemaError(attempted: string, errors: readonly SchemaProblem[]): DeedError {
-  const problems: { pointer: string; message: string }[] = [];
-  for (const { instancePath, message, keyword, params } of errors) {
-    if (keyword === "boolean") continue;
-    const unknown =
-      "additionalProperties" in params ? (params.additionalProperties as string[]) : undefined;
-    if (unknown !== undefined) {
-      for (const one of unknown)
-        problems.push({ pointer: `${instancePath}/${one}`, message: "is not known" });
-    } else problems.push({ pointer: instancePath, message });
-    if (problems.length >= problemsMax) break;
+  const found = new Map<string, string>();
+  for (const error of errors) {
+    const problem = problemOf(error);
+    if (problem === undefined) continue;
+    const { pointer, message } = problem;
+    const before = found.get(pointer);
+    if (before === undefined) found.set(pointer, message);
+    // The branches of a union come one by one: "must be string or number or null".
+    else if (message.startsWith(mustBe)) {
+      found.set(pointer, `${before} or ${message.slice(mustBe.length)}`);
+    }
   }
+  const problems = [...found].map(([pointer, message]) => ({ pointer, message }));
   const [first] = problems;
   const where = first === undefined || first.pointer === "" ? "it" : first.pointer;
   return deedError(
     "invalid_args",
     `Cannot ${attempted} as ${where} ${first?.message ?? "is not valid"}`,
-    {
-      problems,
-    },
+    { problems },
   );
+}
+
+const mustBe = "must be ";
+
+/** The checker stops after some errors, so an unknown member is told by its own one. */
+function problemOf({
+  instancePath: pointer,
+  message,
+  keyword,
+}: SchemaProblem): Problem | undefined {
+  if (keyword === "anyOf" || keyword === "additionalProperties") return undefined;
+  if (keyword === "boolean") {
+    const named = /^\/(tags|source\/ns)\/[^/]*$/.test(pointer);
+    return { pointer, message: named ? labelExpected : "is not known" };
+  }
+  const isTime = pointer === "/ts" && keyword === "pattern";
+  return { pointer, message: isTime ? timeExpected : message };
 }
 
 /** The schemas that are published, by file name. */

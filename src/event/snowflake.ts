@@ -15,7 +15,8 @@ export type Snowflake = {
 /**
  * Ids of 63 bits in decimal: 41 of milliseconds, 10 of node, 12 of sequence.
  *
- * More than 4,096 ids in one millisecond borrow from the next one.
+ * More than 4,096 ids in one millisecond borrow from the next one. A clock that stands before the epoch
+ * is taken to stand at it.
  *
  * @param node 0 to 1023, unique among the nodes that mint for one log.
  * @param lastMs the time of the newest id already on the log, so that a restart never repeats one.
@@ -26,12 +27,13 @@ export function createSnowflake(node: number, lastMs = 0): Snowflake {
     `Node must be 0 to 1023: got ${String(node)}`,
   );
   const nodeBits = BigInt(node) << 12n;
-  let currentMs = lastMs;
-  let sequence = lastMs === 0 ? -1 : sequenceMax;
+  let currentMs = Math.max(lastMs, snowflakeEpochMs);
+  let sequence = lastMs < snowflakeEpochMs ? -1 : sequenceMax;
   let base = 0n;
   const rebase = (): void => {
     base = (BigInt(currentMs - snowflakeEpochMs) << 22n) | nodeBits;
   };
+  rebase();
   return {
     next: (nowMs) => {
       sequence += 1;

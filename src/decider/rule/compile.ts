@@ -2,11 +2,12 @@ import { parseDurationMs } from "../../base/duration.ts";
 import { canonicalJson } from "../../base/canonical-json.ts";
 import type { DocumentProblem, ReadDocument } from "../../base/document.ts";
 import { sha256Hex } from "../../base/hash.ts";
-import type { Json, JsonObject } from "../../base/json.ts";
+import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import { err, ok, type Result } from "../../base/result.ts";
+import { parseRequestAttrs } from "../../action/request-schema.ts";
 import type { Priority, RetryPolicy } from "../../action/request.ts";
 import { compileExpression, type Expression } from "./cel.ts";
-import { typeMatcher } from "./match.ts";
+import { patternProblem, typeMatcher } from "./match.ts";
 import type { RuleSource } from "./rule-schema.ts";
 import { compileTemplate, type Template } from "./template.ts";
 
@@ -45,104 +46,152 @@ export type CompiledRequest = {
 
 const horizonMsDefault = 10 * 60_000;
 
-/** Compiles every expression of a rule; each problem has its place in the file. */
+/**
+ * Compiles every expression of a rule, and holds what it will request to the limits of a request.
+ *
+ * @returns the rule; refused with every problem, each with its place in the file.
+ */
 export function compileRule(
   document: ReadDocument<RuleSource>,
 ): Result<Rule, readonly DocumentProblem[]> {
   const source = document.value;
   const { spec } = source;
   const problems: DocumentProblem[] = [];
-  const spot = ["spec"] as const;
-
-  const expression = (path: readonly string[], text: string): Expression => {
-    const compiled = compileExpression(text);
-    if (compiled.ok) return compiled.value;
-    const message = `not a valid CEL expression: ${compiled.error.message}`;
-    problems.push(document.problem([...spot, ...path], message, compiled.error.at));
-    return { source: text, evaluate: () => ({ kind: "failed", message }) };
-  };
-  const maybe = (path: readonly string[], text: string | undefined): Expression | undefined =>
-    text === undefined ? undefined : expression(path, text);
-  const template = (path: readonly string[], value: Json): Template => {
-    const compiled = compileTemplate(value);
-    if (compiled.ok) return compiled.value;
-    const message = `not a valid CEL expression: ${compiled.error.message}`;
-    problems.push(
-      document.problem([...spot, ...path, ...compiled.error.path], message, compiled.error.at),
-    );
-    return () => ({ kind: "failed", message });
-  };
-
-  const { request } = spec;
+  const read = reader(document, problems);
+  const never = patternProblem(spec.on);
+  if (never !== undefined) problems.push(document.problem(["spec", "on"], never));
   const rule: Rule = {
     name: source.metadata.name,
     version: sha256Hex(canonicalJson(source as Json)).slice(0, 16),
     mode: spec.mode ?? "live",
     source,
     matches: typeMatcher(spec.on),
-    when: maybe(["when"], spec.when),
-    per: expression(["per"], spec.per ?? "event.entity_id"),
+    when: spec.when === undefined ? undefined : read.expression(["when"], spec.when, "bool"),
+    per: read.expression(["per"], spec.per ?? "event.entity_id"),
     throttle:
       spec.throttle === undefined
         ? undefined
-        : { count: spec.throttle.count, withinMs: msOf(spec.throttle.within) },
-    coolDownMs: spec.cool_down === undefined ? 0 : msOf(spec.cool_down),
-    horizonMs: spec.horizon === undefined ? horizonMsDefault : msOf(spec.horizon),
-    request: {
-      command: request.command,
-      entity: expression(["request", "entity"], request.entity ?? "event.entity_id"),
-      args: template(["request", "args"], (request.args ?? {}) as JsonObject),
-      idempotencyKey: maybe(["request", "idempotency_key"], request.idempotency_key),
-      ttlSec: secOf(request.ttl),
-      timeoutSec: secOf(request.timeout),
-      priority: request.priority,
-      retry: retryOf(request.retry),
-      concurrency:
-        request.concurrency === undefined
-          ? undefined
-          : {
-              key: template(["request", "concurrency", "key"], request.concurrency.key),
-              limit: request.concurrency.limit,
-            },
-      rate:
-        request.rate === undefined
-          ? undefined
-          : {
-              key: template(["request", "rate", "key"], request.rate.key),
-              limit: request.rate.limit,
-              perSec: msOf(request.rate.per) / 1_000,
-            },
-      compensate:
-        request.compensate === undefined
-          ? undefined
-          : {
-              command: request.compensate.command,
-              args: template(
-                ["request", "compensate", "args"],
-                (request.compensate.args ?? {}) as JsonObject,
-              ),
-            },
-    },
+        : {
+            count: spec.throttle.count,
+            withinMs: read.ms(["throttle", "within"], spec.throttle.within),
+          },
+    coolDownMs: spec.cool_down === undefined ? 0 : read.ms(["cool_down"], spec.cool_down),
+    horizonMs: spec.horizon === undefined ? horizonMsDefault : read.ms(["horizon"], spec.horizon),
+    request: compileRequest(spec.request, read),
   };
+  problems.push(...limitProblems(document, rule.request));
   return problems.length > 0 ? err(problems) : ok(rule);
 }
 
-/** The schema let only durations through. */
-function msOf(text: string): number {
-  const read = parseDurationMs(text);
-  return read.ok ? read.value : 0;
-}
+/** Reads the parts of a rule; what is wrong with one goes to the problems, and a harmless part comes back. */
+type Reader = {
+  readonly expression: (
+    path: readonly string[],
+    text: string,
+    wanted?: "any" | "bool",
+  ) => Expression;
+  readonly template: (path: readonly string[], value: Json) => Template;
+  readonly ms: (path: readonly string[], text: string) => number;
+};
 
-function secOf(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : msOf(text) / 1_000;
-}
-
-function retryOf(retry: RuleSource["spec"]["request"]["retry"]): RetryPolicy | undefined {
-  if (retry === undefined) return undefined;
+function reader(document: ReadDocument<RuleSource>, problems: DocumentProblem[]): Reader {
   return {
-    ...(retry.attempts === undefined ? {} : { attempts: retry.attempts }),
-    ...(retry.initial === undefined ? {} : { initial_ms: msOf(retry.initial) }),
-    ...(retry.max === undefined ? {} : { max_ms: msOf(retry.max) }),
-    ...(retry.multiplier === undefined ? {} : { multiplier: retry.multiplier }),
+    expression: (path, text, wanted) => {
+      const compiled = compileExpression(text, wanted);
+      if (compiled.ok) return compiled.value;
+      const message = `not a valid CEL expression: ${compiled.error.message}`;
+      problems.push(document.problem(["spec", ...path], message, compiled.error.at));
+      return { source: text, evaluate: () => ({ kind: "failed", message }) };
+    },
+    template: (path, value) => {
+      const compiled = compileTemplate(value);
+      if (compiled.ok) return compiled.value;
+      const { path: inner, at } = compiled.error;
+      const message = `not a valid template: ${compiled.error.message}`;
+      problems.push(document.problem(["spec", ...path, ...inner], message, at));
+      return () => ({ kind: "failed", message });
+    },
+    ms: (path, text) => {
+      const read = parseDurationMs(text);
+      if (read.ok) return read.value;
+      problems.push(document.problem(["spec", ...path], read.error));
+      return 0;
+    },
   };
+}
+
+function compileRequest(request: RuleSource["spec"]["request"], read: Reader): CompiledRequest {
+  const { concurrency, rate, retry, compensate } = request;
+  const ms = (path: readonly string[], text: string): number => read.ms(["request", ...path], text);
+  const template = (path: readonly string[], value: Json): Template =>
+    read.template(["request", ...path], value);
+  return {
+    command: request.command,
+    entity: read.expression(["request", "entity"], request.entity ?? "event.entity_id"),
+    args: template(["args"], (request.args ?? {}) as JsonObject),
+    idempotencyKey:
+      request.idempotency_key === undefined
+        ? undefined
+        : read.expression(["request", "idempotency_key"], request.idempotency_key),
+    ttlSec: request.ttl === undefined ? undefined : ms(["ttl"], request.ttl) / 1_000,
+    timeoutSec:
+      request.timeout === undefined ? undefined : ms(["timeout"], request.timeout) / 1_000,
+    priority: request.priority,
+    retry:
+      retry === undefined
+        ? undefined
+        : {
+            ...(retry.attempts === undefined ? {} : { attempts: retry.attempts }),
+            ...(retry.initial === undefined
+              ? {}
+              : { initial_ms: ms(["retry", "initial"], retry.initial) }),
+            ...(retry.max === undefined ? {} : { max_ms: ms(["retry", "max"], retry.max) }),
+            ...(retry.multiplier === undefined ? {} : { multiplier: retry.multiplier }),
+          },
+    concurrency: concurrency && {
+      key: template(["concurrency", "key"], concurrency.key),
+      limit: concurrency.limit,
+    },
+    rate: rate && {
+      key: template(["rate", "key"], rate.key),
+      limit: rate.limit,
+      perSec: ms(["rate", "per"], rate.per) / 1_000,
+    },
+    compensate: compensate && {
+      command: compensate.command,
+      args: template(["compensate", "args"], (compensate.args ?? {}) as JsonObject),
+    },
+  };
+}
+
+/**
+ * What the check of requests will say about every request of this rule: told now, in the rule's words,
+ * instead of to nobody later.
+ */
+function limitProblems(
+  document: ReadDocument<RuleSource>,
+  request: CompiledRequest,
+): readonly DocumentProblem[] {
+  const { command, ttlSec, timeoutSec, retry, concurrency, rate, compensate } = request;
+  const checked = parseRequestAttrs({
+    command,
+    args: {},
+    ...(ttlSec === undefined ? {} : { ttl_sec: ttlSec }),
+    ...(timeoutSec === undefined ? {} : { timeout_sec: timeoutSec }),
+    ...(retry === undefined ? {} : { retry }),
+    ...(concurrency && { concurrency: { key: "key", limit: concurrency.limit } }),
+    ...(rate && { rate: { key: "key", limit: rate.limit, per_sec: rate.perSec } }),
+    ...(compensate && { compensate: { command: compensate.command, args: {} } }),
+  });
+  const found = checked.ok ? [] : checked.error.detail?.["problems"];
+  return (Array.isArray(found) ? found : []).flatMap((problem: Json) => {
+    if (!isJsonObject(problem)) return [];
+    const { pointer, message } = problem;
+    const path = typeof pointer === "string" ? pointer.split("/").slice(1) : [];
+    const words = path.map((word) => word.replace(/_(sec|ms)$/, ""));
+    const unit = /_(sec|ms)$/.exec(path.at(-1) ?? "")?.[1];
+    const said = `"${words.at(-1) ?? ""}" ${typeof message === "string" ? message : "is not valid"}`;
+    const text = unit === undefined ? said : `${said} ${unit === "sec" ? "seconds" : "ms"}`;
+    return [document.problem(["spec", "request", ...words], text)];
+  });
 }

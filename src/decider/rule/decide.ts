@@ -2,35 +2,53 @@
  * What a rule does with a record.
  *
  * Invariants
- * 1. A rule fires at most once for one event, at most `throttle.count` times within its window and
- *    never within its cool-down, per key. Its own `rule.fired` records are what it remembers.
- * 2. An event older than the horizon never acts: a backfill pages nobody.
+ * 1. A rule fires at most once for one event, at most `throttle.count` times within any window and never
+ *    within its cool-down, per tenant and key. Its own `rule.fired` records are what it remembers.
+ * 2. An event older than the horizon never acts: a backfill pages nobody. Age is the time between the
+ *    event and its arrival at the log; one whose time cannot be read is too old.
  * 3. An event in whose chain of causes the rule already stands never triggers it again, and no chain is
  *    longer than `viaMax`.
  * 4. Where it would have acted and did not, the reason is recorded: once for a key, until it fires or
  *    another reason holds it back, so that a stream of events is not answered by a second one.
- * 5. `when` that reaches for a missing member does not match; anything else that cannot be evaluated is
- *    recorded as `rule.failed`.
+ * 5. `when` that reaches for a missing member does not match. Anything else that cannot be evaluated, or
+ *    gives what no request can hold, is recorded as `rule.failed`, once for a key and a part of the rule, like a suppression.
+ * 6. The request's key is derived from the rule's name and the event: deciding again asks for nothing new.
  */
-import { timestamp } from "../../base/clock.ts";
+import { parseTimestampMs, timestamp } from "../../base/clock.ts";
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import { requestEvent, viaTag, type RequestAttrs } from "../../action/request.ts";
-import { anomalyTag, tenantOf, type LogRecord, type NewEvent } from "../../event/envelope.ts";
+import {
+  anomalyTag,
+  tenantOf,
+  type DeedEvent,
+  type LogRecord,
+  type NewEvent,
+} from "../../event/envelope.ts";
 import type { Decider } from "../decider.ts";
 import type { Evaluated } from "./cel.ts";
 import type { Rule } from "./compile.ts";
+import { spell } from "./template.ts";
 
 /** What a rule remembers of one key. */
 export type RuleState = {
   /** When it fired, as far as throttle and cool-down look back; oldest first, ms since the epoch. */
   readonly firedMs: readonly number[];
-  /** Why it last held back, until it fires again. */
+  /** Why it last held back or failed, until it fires again. */
   readonly heldBack: string | undefined;
 };
 
 /** Rules in one chain of causes at most. */
 export const viaMax = 8;
+
+/** Longest text that names an entity, a key or a limit, in characters. */
+const nameCharsMax = 512;
+
+/** The rule's name comes in front of it. */
+const idempotencyCharsMax = 400;
+
+/** Attrs of a request in characters of JSON: leaves room for all else that one event may hold. */
+const attrsCharsMax = 64 * 1024;
 
 type Suppression = "horizon" | "loop" | "depth" | "cool_down" | "throttle";
 
@@ -49,7 +67,10 @@ export function decideByRule(rule: Rule): Decider<RuleState> {
     evolve: (state, record) => {
       const { event_type: type, attrs } = record.event;
       if (attrs["rule"] !== rule.name) return state;
-      if (type === "rule.suppressed") return { ...state, heldBack: String(attrs["reason"]) };
+      if (type === "rule.suppressed" || type === "rule.failed") {
+        const { reason } = attrs;
+        return { ...state, heldBack: heldBackBy(type, typeof reason === "string" ? reason : "") };
+      }
       if (type !== "rule.fired") return state;
       const kept = state.firedMs.filter((firedMs) => firedMs > record.ingestedAtMs - windowMs);
       return { firedMs: [...kept, record.ingestedAtMs].slice(-firesMax), heldBack: undefined };
@@ -65,11 +86,18 @@ export function decideByRule(rule: Rule): Decider<RuleState> {
 }
 
 function decode(snapshot: Json): Result<RuleState, string> {
-  const fired = isJsonObject(snapshot) ? snapshot["firedMs"] : undefined;
-  if (!isJsonObject(snapshot) || !Array.isArray(fired)) return err("not the state of a rule");
-  const { heldBack } = snapshot;
-  const firedMs = fired.filter((one) => typeof one === "number");
-  return ok({ firedMs, heldBack: typeof heldBack === "string" ? heldBack : undefined });
+  const { firedMs, heldBack } = isJsonObject(snapshot) ? snapshot : {};
+  const valid = isNumbers(firedMs) && (heldBack === undefined || typeof heldBack === "string");
+  return valid ? ok({ firedMs, heldBack }) : err("not the state of a rule");
+}
+
+function isNumbers(value: Json | undefined): value is readonly number[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "number");
+}
+
+/** A failure is known by its part (`when`, `request.args`): what the events hold there differs from one to the next. */
+function heldBackBy(type: "rule.suppressed" | "rule.failed", reason: string): string {
+  return type === "rule.failed" ? `failed ${reason.slice(0, reason.indexOf(":"))}` : reason;
 }
 
 function isOwn({ event }: LogRecord): boolean {
@@ -80,52 +108,67 @@ function keysOf(rule: Rule, record: LogRecord): readonly string[] {
   const { event } = record;
   if (isOwn(record)) {
     const { rule: name, key } = event.attrs;
-    return name === rule.name && typeof key === "string" ? [key] : noKeys;
+    return name === rule.name && typeof key === "string" ? [instanceOf(event, key)] : noKeys;
   }
-  if (rule.mode === "off" || !rule.matches(event.event_type)) return noKeys;
-  if (event.tags[anomalyTag] !== undefined) return noKeys;
-  const when = rule.when?.evaluate(event);
-  if (
-    when !== undefined &&
-    when.kind !== "failed" &&
-    !(when.kind === "value" && when.value === true)
-  ) {
-    return noKeys;
-  }
-  const key = rule.per.evaluate(event);
-  return [key.kind === "value" ? keyText(key.value) : event.entity_id];
+  const concern = look(rule, event);
+  return concern === undefined ? noKeys : [instanceOf(event, concern.key)];
 }
 
-function keyText(value: Json): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
+/** Tenants share rules, never what a rule remembers; the length in front keeps the pairs apart. */
+function instanceOf(event: DeedEvent, key: string): string {
+  const tenant = tenantOf(event);
+  return `${String(tenant.length)}:${tenant}:${key}`;
+}
+
+/** A rule's interest in an event: the key it counts by, and why it could not find out more. */
+type Concern = { readonly key: string; readonly failure: string | undefined };
+
+function look(rule: Rule, event: DeedEvent): Concern | undefined {
+  if (rule.mode === "off" || !rule.matches(event.event_type)) return undefined;
+  if (event.tags[anomalyTag] !== undefined) return undefined;
+  const when = rule.when?.evaluate(event) ?? always;
+  if (when.kind === "missing" || (when.kind === "value" && when.value === false)) return undefined;
+  const key = text(rule.per.evaluate(event), "per");
+  const failure = whenFailure(when) ?? (key.ok ? undefined : key.error);
+  return { key: key.ok ? key.value : event.entity_id, failure };
+}
+
+const always: Evaluated = { kind: "value", value: true };
+
+function whenFailure(when: Evaluated): string | undefined {
+  if (when.kind !== "value") return `when: ${when.message}`;
+  return when.value === true
+    ? undefined
+    : `when: it must give true or false: got ${spell(when.value).slice(0, 80)}`;
 }
 
 function decide(rule: Rule, state: RuleState, record: LogRecord): readonly NewEvent[] {
-  const { event } = record;
-  const failed = [rule.when?.evaluate(event), rule.per.evaluate(event)].find(
-    (one) => one !== undefined && one.kind !== "value",
-  );
-  if (failed !== undefined) return [failedEvent(rule, record, failed.message)];
-  const key = keysOf(rule, record)[0] ?? event.entity_id;
+  const concern = look(rule, record.event);
+  if (concern === undefined) return nothing;
+  const { key, failure } = concern;
+  const held = (type: "rule.suppressed" | "rule.failed", reason: string): readonly NewEvent[] =>
+    state.heldBack === heldBackBy(type, reason)
+      ? nothing
+      : [ruleEvent(type, record, { rule, attrs: { ...about(rule, record, key), reason } })];
+  if (failure !== undefined) return held("rule.failed", failure);
   const reason = suppression(rule, state, record);
-  if (reason !== undefined) {
-    return state.heldBack === reason ? nothing : [suppressedEvent(rule, record, { key, reason })];
-  }
+  if (reason !== undefined) return held("rule.suppressed", reason);
   const request = requestOf(rule, record);
-  if (!request.ok) return [failedEvent(rule, record, request.error)];
+  if (!request.ok) return held("rule.failed", request.error);
   const attrs: JsonObject = {
     ...about(rule, record, key),
     ...(rule.mode === "live"
       ? { action_id: request.value.action_id ?? null }
       : { would_request: request.value.attrs }),
   };
-  const fired = ruleEvent("rule.fired", rule, record, attrs);
+  const fired = ruleEvent("rule.fired", record, { rule, attrs });
   return rule.mode === "live" ? [fired, request.value] : [fired];
 }
 
 function suppression(rule: Rule, state: RuleState, record: LogRecord): Suppression | undefined {
   const { event, ingestedAtMs: nowMs } = record;
-  if (nowMs - Date.parse(event.ts) > rule.horizonMs) return "horizon";
+  const atMs = parseTimestampMs(event.ts);
+  if (atMs === undefined || nowMs - atMs > rule.horizonMs) return "horizon";
   const chain = chainOf(record);
   if (chain.includes(rule.name)) return "loop";
   if (chain.length >= viaMax) return "depth";
@@ -153,7 +196,11 @@ function requestOf(rule: Rule, record: LogRecord): Result<NewEvent, string> {
   const key =
     request.idempotencyKey === undefined
       ? ok(event.event_id as string)
-      : text(request.idempotencyKey.evaluate(event), "request.idempotency_key");
+      : text(
+          request.idempotencyKey.evaluate(event),
+          "request.idempotency_key",
+          idempotencyCharsMax,
+        );
   const concurrency = limitKey(request.concurrency?.key(event), "request.concurrency.key");
   const rate = limitKey(request.rate?.key(event), "request.rate.key");
   const undo = request.compensate?.args(event);
@@ -180,6 +227,12 @@ function requestOf(rule: Rule, record: LogRecord): Result<NewEvent, string> {
       ? {}
       : { compensate: { command: request.compensate.command, args: undo.value } }),
   };
+  const chars = JSON.stringify(attrs).length;
+  if (chars > attrsCharsMax) {
+    return err(
+      `request: ${String(chars)} characters are too many: at most ${String(attrsCharsMax)}. Refer to the event instead of copying it`,
+    );
+  }
   return ok(
     requestEvent({
       attrs,
@@ -197,9 +250,18 @@ function requestOf(rule: Rule, record: LogRecord): Result<NewEvent, string> {
   );
 }
 
-function text(evaluated: Evaluated, where: string): Result<string, string> {
+/** What names something: not empty, and no longer than the log takes. */
+function text(
+  evaluated: Evaluated,
+  where: string,
+  charsMax = nameCharsMax,
+): Result<string, string> {
   if (evaluated.kind !== "value") return err(`${where}: ${evaluated.message}`);
-  return ok(keyText(evaluated.value));
+  const given = spell(evaluated.value);
+  if (given.length >= 1 && given.length <= charsMax) return ok(given);
+  return err(
+    `${where}: it must give 1 to ${String(charsMax)} characters: got ${String(given.length)}`,
+  );
 }
 
 function limitKey(evaluated: Evaluated | undefined, where: string): Result<string, string> {
@@ -212,25 +274,10 @@ function about(rule: Rule, record: LogRecord, key: string): JsonObject {
   return { rule: name, version, mode, key, trigger, trigger_type: type };
 }
 
-function suppressedEvent(
-  rule: Rule,
-  record: LogRecord,
-  held: { readonly key: string; readonly reason: Suppression },
-): NewEvent {
-  const attrs = { ...about(rule, record, held.key), reason: held.reason };
-  return ruleEvent("rule.suppressed", rule, record, attrs);
-}
-
-function failedEvent(rule: Rule, record: LogRecord, reason: string): NewEvent {
-  const key = record.event.entity_id;
-  return ruleEvent("rule.failed", rule, record, { ...about(rule, record, key), reason });
-}
-
 function ruleEvent(
   type: "rule.fired" | "rule.suppressed" | "rule.failed",
-  rule: Rule,
   record: LogRecord,
-  attrs: JsonObject,
+  { rule, attrs }: { readonly rule: Rule; readonly attrs: JsonObject },
 ): NewEvent {
   const { event } = record;
   return {

@@ -1,3 +1,33 @@
+import { nearest } from "../../base/document.ts";
+import { isOwnEventType, isReservedEventType, topicOfType } from "../../event/topic.ts";
+
+/**
+ * Why a pattern can never match, with the way out; `undefined` where it can.
+ *
+ * A rule is not triggered by what rules themselves record, nor by the timers of others.
+ */
+export function patternProblem(pattern: string): string | undefined {
+  const segments = pattern.split(".");
+  const odd = segments.find(
+    (segment, index) =>
+      segment.includes("*") &&
+      segment !== "*" &&
+      !(segment === "**" && index === segments.length - 1),
+  );
+  if (odd !== undefined) {
+    return `"${odd}" is no segment of a pattern: * stands for one whole segment, ** at the end for one or more`;
+  }
+  if (/^(rule|timer)\./.test(pattern)) {
+    return `"${pattern}" triggers no rule: events of rules and timers are records of decisions`;
+  }
+  if (pattern.includes("*") || !isReservedEventType(pattern) || isOwnEventType(pattern)) {
+    return undefined;
+  }
+  const near = nearest(pattern, Object.keys(topicOfType));
+  const hint = near === undefined ? "" : `: did you mean "${near}"?`;
+  return `"${pattern}" is no event of this system, and reserved so that no observation can be one${hint}`;
+}
+
 /**
  * Matches dotted event types: `*` stands for one segment, `**` at the end for one or more.
  *

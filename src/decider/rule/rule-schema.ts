@@ -2,26 +2,53 @@ import Type, { type Static } from "typebox";
 
 const strict = { additionalProperties: false };
 
-const duration = Type.String({ pattern: "^(\\d+(\\.\\d+)?(ms|s|m|h|d))+$" });
+const duration = Type.String({
+  pattern: "^(\\d+(\\.\\d+)?(ms|s|m|h|d))+$",
+  description: "a number and a unit, as in 250ms, 30s, 10m, 1h30m, 7d",
+});
+
+const command = Type.String({
+  pattern: "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$",
+  description: "a dotted lower-case name, as in shell.run",
+});
 
 const expression = Type.String({ minLength: 1 });
 
 const call = Type.Object(
   {
-    command: Type.String({ minLength: 1 }),
+    command,
     args: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   },
   strict,
 );
 
-/** A rule as people write it. Durations are `30s`, `10m`; expressions are CEL over `event`. */
+/**
+ * A rule as people write it. Durations are `30s`, `10m`; expressions are CEL over `event` (see `cel.ts`).
+ *
+ * - `on`: the event type, dotted; `*` stands for one segment, `**` at the end for one or more.
+ * - `when`: must give true. An event that lacks a member which `when` needs does not match: that is how a
+ *   rule for one kind of event passes over others. Any other failure, also a value that is neither true
+ *   nor false, is recorded as `rule.failed`.
+ * - `per`: what cool-down and throttle count by, within the event's tenant; default `event.entity_id`.
+ * - `cool_down`: after it fired, a rule rests for that key; `throttle`: it fires at most `count` times
+ *   within any window.
+ * - `horizon`: an event that is older when the log takes it in never acts; default `10m`.
+ * - `mode`: `live` requests, `shadow` records what it would have requested, `off` does nothing.
+ * - `request`: what to ask for. In `args` and the keys of limits, `{{ CEL }}` stands for a value; `entity`
+ *   and `idempotency_key` are CEL. The key is derived: the rule's name and what `idempotency_key` gives,
+ *   else the id of the event.
+ */
 export const ruleSchema = Type.Object(
   {
     apiVersion: Type.Literal("deed/v1"),
     kind: Type.Literal("Rule"),
     metadata: Type.Object(
       {
-        name: Type.String({ pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", maxLength: 64 }),
+        name: Type.String({
+          pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+          maxLength: 64,
+          description: "lower-case letters, digits and hyphens, as in restart-web",
+        }),
         description: Type.Optional(Type.String()),
       },
       strict,
@@ -44,7 +71,7 @@ export const ruleSchema = Type.Object(
         ),
         request: Type.Object(
           {
-            command: Type.String({ pattern: "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$" }),
+            command,
             entity: Type.Optional(expression),
             args: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
             idempotency_key: Type.Optional(expression),

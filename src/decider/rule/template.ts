@@ -1,3 +1,4 @@
+import { canonicalJson } from "../../base/canonical-json.ts";
 import { isJsonObject, type Json } from "../../base/json.ts";
 import { ok, err, type Result } from "../../base/result.ts";
 import type { DeedEvent } from "../../event/envelope.ts";
@@ -10,7 +11,8 @@ export type TemplateProblem = ExpressionProblem & { readonly path: readonly (str
 
 /**
  * Compiles a template. A string that is exactly one `{{ expression }}` gives the value with its type;
- * anything around it makes it text.
+ * anything around it makes it text. Braces and quotes inside an expression are its own; two opening braces
+ * as text are written `{{ "{{" }}`. Opening braces that are never closed are refused.
  */
 export function compileTemplate(value: Json): Result<Template, TemplateProblem> {
   if (typeof value === "string") return compileText(value);
@@ -60,14 +62,20 @@ function within(problem: TemplateProblem, key: string | number): Result<never, T
 function compileText(text: string): Result<Template, TemplateProblem> {
   const parts: Template[] = [];
   let end = 0;
-  for (const match of text.matchAll(/\{\{(.*?)\}\}/gs)) {
-    const compiled = compileExpression((match[1] ?? "").trim());
-    if (!compiled.ok) {
-      return err({ ...compiled.error, at: match.index + 2 + compiled.error.at, path: [] });
+  for (let open = text.indexOf("{{"); open >= 0; open = text.indexOf("{{", end)) {
+    const close = closeOf(text, open + 2);
+    if (close === undefined) {
+      return err({
+        message: "{{ is never closed: write }} behind the expression",
+        at: open,
+        path: [],
+      });
     }
-    if (match[0].length === text.length) return ok(compiled.value.evaluate);
-    parts.push(literal(text.slice(end, match.index)), compiled.value.evaluate);
-    end = match.index + match[0].length;
+    const compiled = compileExpression(text.slice(open + 2, close));
+    if (!compiled.ok) return err({ ...compiled.error, at: open + 2 + compiled.error.at, path: [] });
+    if (open === 0 && close + 2 === text.length) return ok(compiled.value.evaluate);
+    parts.push(literal(text.slice(end, open)), compiled.value.evaluate);
+    end = close + 2;
   }
   if (parts.length === 0) return ok(literal(text));
   parts.push(literal(text.slice(end)));
@@ -79,12 +87,30 @@ function compileText(text: string): Result<Template, TemplateProblem> {
   );
 }
 
+/** Where the expression that begins at `from` ends: at the first `}}` outside of its texts and maps. */
+function closeOf(text: string, from: number): number | undefined {
+  let depth = 0;
+  let quote: string | undefined;
+  for (let at = from; at < text.length; at += 1) {
+    const sign = text.charAt(at);
+    if (quote !== undefined) {
+      if (sign === "\\") at += 1;
+      else if (sign === quote) quote = undefined;
+    } else if (sign === '"' || sign === "'") quote = sign;
+    else if (sign === "{") depth += 1;
+    else if (sign === "}" && depth > 0) depth -= 1;
+    else if (sign === "}" && text.charAt(at + 1) === "}") return at;
+  }
+  return undefined;
+}
+
 function literal(value: Json): Template {
   return () => ({ kind: "value", value });
 }
 
-function spell(value: Json): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
+/** Text as it is, anything else as canonical JSON. */
+export function spell(value: Json): string {
+  return typeof value === "string" ? value : canonicalJson(value);
 }
 
 /** Joins the values, or gives the first that is none. */

@@ -1,0 +1,28 @@
+// npx tsx tools/publish-schema.ts
+// Writes the JSON Schemas of the contract to schema/. test/published-schema.test.ts holds them to the source.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { argv } from "node:process";
+import { fileURLToPath } from "node:url";
+import { requestAttrsSchema } from "../src/action/request-schema.ts";
+import { publishedSchemas } from "../src/event/schema.ts";
+
+const folder = new URL("../schema/", import.meta.url);
+
+/** The text of every published file, by file name. */
+export function schemaFiles(): ReadonlyMap<string, string> {
+  const schemas = { ...publishedSchemas, "action-request.schema.json": requestAttrsSchema };
+  return new Map(
+    Object.entries(schemas).map(([name, schema]) => {
+      const file = { $schema: "https://json-schema.org/draft/2020-12/schema", ...schema };
+      return [name, `${JSON.stringify(file, undefined, 2)}\n`];
+    }),
+  );
+}
+
+if (argv[1] === fileURLToPath(import.meta.url)) {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, text] of schemaFiles()) {
+    writeFileSync(new URL(name, folder), text);
+    console.log(`schema/${name}`);
+  }
+}
