@@ -18,6 +18,11 @@ export const rooms = {
     pure: true,
     mayImport: ["base", "event"],
   },
+  core: {
+    is: "orchestrate-core: playbook, template, condition, binding, command, state, evaluate",
+    pure: true,
+    mayImport: ["base", "event"],
+  },
   decider: {
     is: "the decider contract; rules",
     pure: true,

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import Type from "typebox";
 import { describe, expect, test } from "vitest";
-import { formatProblem, nearest, readDocuments } from "./document.ts";
+import { formatProblem, readDocuments } from "./document.ts";
+import { nearest } from "./nearest.ts";
 
 const strict = { additionalProperties: false };
 

@@ -1,4 +1,4 @@
-import { nearest } from "../../base/document.ts";
+import { nearest } from "../../base/nearest.ts";
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import type { ApiVersion, Playbook, Step } from "../playbook.ts";
 import { readStep } from "./read-step.ts";

@@ -1,5 +1,5 @@
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
-import { nearest } from "../../base/document.ts";
+import { nearest } from "../../base/nearest.ts";
 import type { Step, Task } from "../playbook.ts";
 import { readAdmit } from "./read-policy.ts";
 import { readLoop } from "./read-loop.ts";

@@ -2,7 +2,7 @@
  * Reads the members of a playbook file one by one: what has the wrong form is told and left out, so that
  * one mistake does not hide the next.
  */
-import { nearest } from "../../base/document.ts";
+import { nearest } from "../../base/nearest.ts";
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import { parseDurationMs } from "../../base/duration.ts";
 import type { YamlDocument, YamlPath } from "../../base/yaml.ts";

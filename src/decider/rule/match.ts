@@ -1,4 +1,4 @@
-import { nearest } from "../../base/document.ts";
+import { nearest } from "../../base/nearest.ts";
 import { isOwnEventType, isReservedEventType, topicOfType } from "../../event/topic.ts";
 
 /**
