@@ -59,12 +59,23 @@ function lintSite(site: Site, around: Around): void {
 }
 
 function lintNames(
-  { path, names }: Site,
+  { path, names, missing }: Site,
   nodes: readonly Node[],
   { known, tell, roots }: Around & { readonly roots: ReadonlySet<string> },
 ): void {
   for (const [name, within] of bareNames(nodes)) {
-    if (!roots.has(name) || known.has(name) || names.has(name)) continue;
+    if (!roots.has(name) || names.has(name)) continue;
+    if (missing.includes(name)) {
+      tell({
+        code: "unknown-root",
+        path,
+        within,
+        message: `"${name}" stands for nothing here`,
+        help: "read it where it is known: see the names that a template sees",
+      });
+      continue;
+    }
+    if (known.has(name)) continue;
     if (name === "keychain") {
       tell({
         code: "unknown-root",
@@ -82,7 +93,7 @@ function lintNames(
       path,
       within,
       message: `no step, value or item here has the name "${name}"`,
-      help: `${hint}${hint === "" ? "declare" : "declare"} it under workload, or give it a way out: ${name} | default(…)`,
+      help: `${hint}declare it under workload, or give it a way out: ${name} | default(…)`,
     });
   }
 }

@@ -68,6 +68,9 @@ function branchOf(
     return { when, body: then ?? nothing };
   }
   const given = reader.object(reader.member(rule, "else"));
+  if (given !== undefined && Object.hasOwn(given.value, "do")) {
+    reader.elsewhere(given.path, 'what stands in "else" without "then"');
+  }
   const both = Object.hasOwn(rule.value, "when") || (given !== undefined && then !== undefined);
   if (both) {
     reader.report({

@@ -63,6 +63,7 @@ function readTools(
 ): Pick<Step, "tasks" | "pipeline"> {
   const member = reader.member(step, "tool");
   const input = readInputOf(reader, step);
+  if (input.length > 0) reader.elsewhere([...step.path, "input"], "the input of a step");
   const listed = member !== undefined && isList(member.value);
   const tools = listed ? reader.list(member) : member === undefined ? [] : [member];
   if (tools.length === 0) {

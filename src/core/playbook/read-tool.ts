@@ -62,7 +62,14 @@ export function readTool(reader: Reader, source: ToolSource): Task | undefined {
   const name = reader.text(reader.member(tool, "name")) ?? source.name;
   const own = readInput(reader, tool, kind);
   const input = source.listed ? [...source.input, ...own] : [...own, ...source.input];
-  return taskOf(reader, source, { name, kind, tools: [tool], input, model });
+  const task = taskOf(reader, source, { name, kind, tools: [tool], input, model });
+  if (!source.listed && task.rules.length > 0) {
+    reader.elsewhere([...tool.path, "spec"], "the policy of a single tool");
+  }
+  if (kind === "python" && Object.hasOwn(task.config, "libs")) {
+    reader.elsewhere([...tool.path, "libs"], "libs");
+  }
+  return task;
 }
 
 /** A reference: the entry's members, and over them those of the task. */
@@ -206,7 +213,7 @@ export function readInputOf(
 function checkKeys(reader: Reader, tool: Member<JsonObject>, ...kinds: readonly string[]): void {
   const known = kinds.map(keysOfKind);
   if (known.includes(undefined)) return;
-  reader.keys(tool, Object.assign({}, ...known) as Known, `a ${kinds.join(" ")} tool`);
+  reader.keys(tool, Object.assign({}, ...known) as Known, `a tool of kind ${kinds.at(-1) ?? ""}`);
 }
 
 /** `spec` holds policy and limits; what a tool does stands beside it. */

@@ -89,6 +89,18 @@ export class Reader {
     });
   }
 
+  /** Tells what the field's engine passes over and we do not: one file, two outcomes. */
+  elsewhere(path: Path, what: string): void {
+    if (this.strict) return;
+    this.report({
+      code: "elsewhere-ignored",
+      path,
+      message: `the field's engine passes over ${what}; here it holds`,
+      help: "nothing to do, unless the file also runs there",
+      atKey: true,
+    });
+  }
+
   #double(first: Path, second: Path): void {
     this.report({
       code: "wrong-value",

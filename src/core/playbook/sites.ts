@@ -14,27 +14,36 @@ export type Site = {
   readonly facts: Facts;
   /** Names beside those of the whole playbook. */
   readonly names: ReadonlySet<string>;
+  /** Names of the whole playbook that stand for nothing here. */
+  readonly missing: readonly string[];
 };
 
 /** Where a template stands: what all templates of one member share. */
-type Around = Pick<Site, "facts" | "names">;
+type Around = Pick<Site, "facts" | "names" | "missing">;
 
 const nothingYet: Facts = { envelope: false, event: undefined };
 
 export function sitesOf(playbook: Playbook): readonly Site[] {
   const top = { facts: nothingYet, names: new Set<string>() };
+  const ended = ["output", "event", "iter", "loop_index", "_attempt"];
   return [
-    ...inValue(playbook.workload, ["workload"], top),
+    ...inValue(playbook.workload, ["workload"], { ...top, missing: [...ended, "ctx"] }),
     ...playbook.steps.flatMap((step, index) => sitesOfStep(step, ["steps", index])),
-    ...inValue(playbook.output ?? null, ["output"], top),
+    ...inValue(playbook.output ?? null, ["output"], { ...top, missing: ended }),
   ];
 }
 
 function sitesOfStep(step: Step, path: Path): readonly Site[] {
   const { loop, next } = step;
   const own = ownNames(step);
-  const before = { facts: nothingYet, names: new Set<string>() };
+  const outside = loop === undefined ? ["loop_index"] : [];
+  const before = {
+    facts: nothingYet,
+    names: new Set<string>(),
+    missing: ["output", "event", "iter", "loop_index", "_attempt"],
+  };
   const after = {
+    missing: outside,
     facts: { envelope: true, event: loop === undefined ? "step" : "loop" } as const,
     names: own,
   };
@@ -55,7 +64,7 @@ function sitesOfStep(step: Step, path: Path): readonly Site[] {
     ...over,
     ...inValue(loop?.maxInFlight ?? null, [...path, "loop", "maxInFlight"], before),
     ...step.tasks.flatMap((task, at) =>
-      sitesOfTask(task, [...path, "tasks", at], { own, isFirst: at === 0 }),
+      sitesOfTask(task, [...path, "tasks", at], { own, missing: outside, isFirst: at === 0 }),
     ),
     ...inSet(step.set, [...path, "set"], after),
     ...next.arcs.flatMap(({ to, when, set }, at) => [
@@ -73,14 +82,26 @@ function sitesOfStep(step: Step, path: Path): readonly Site[] {
 function sitesOfTask(
   task: Task,
   path: Path,
-  { own, isFirst }: { readonly own: ReadonlySet<string>; readonly isFirst: boolean },
+  {
+    own,
+    missing,
+    isFirst,
+  }: {
+    readonly own: ReadonlySet<string>;
+    readonly missing: readonly string[];
+    readonly isFirst: boolean;
+  },
 ): readonly Site[] {
   const keychain = new Set([...own, "keychain"]);
   // A task that jumps back may come before the first one, so even that has an `output`, if a null one.
-  const input = { facts: { envelope: !isFirst, event: undefined }, names: keychain };
+  const input = {
+    facts: { envelope: !isFirst, event: undefined },
+    names: keychain,
+    missing: [...missing, "event"],
+  };
   const config = { ...input, names: new Set([...keychain, ...Object.keys(task.input)]) };
-  const rules = { facts: { envelope: true, event: "step" } as const, names: own };
-  const ownSet = { facts: nothingYet, names: own };
+  const rules = { facts: { envelope: true, event: "step" } as const, names: own, missing };
+  const ownSet = { facts: nothingYet, names: own, missing };
   return [
     ...inValue(task.input, [...path, "input"], input),
     ...inValue(task.config, [...path, "config"], config),
