@@ -63,7 +63,7 @@ export function readTool(reader: Reader, source: ToolSource): Task | undefined {
   const own = readInput(reader, tool, kind);
   const input = source.listed ? [...source.input, ...own] : [...own, ...source.input];
   const task = taskOf(reader, source, { name, kind, tools: [tool], input, model });
-  if (!source.listed && task.rules.length > 0) {
+  if (!source.listed && task.rules.length > 0 && Object.hasOwn(tool.value, "spec")) {
     reader.elsewhere([...tool.path, "spec"], "the policy of a single tool");
   }
   if (kind === "python" && Object.hasOwn(task.config, "libs")) {

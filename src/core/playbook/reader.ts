@@ -173,19 +173,20 @@ export class Reader {
     const value = this.seconds(member);
     if (typeof value === "number") return value * 1_000;
     if (value === undefined || member === undefined) return undefined;
-    return this.wrong(member, "a number of seconds or a duration as 10m, without templates");
+    return this.wrong(member, "more than 0 seconds or a duration as 10m, without templates");
   }
 
   /** Seconds, a duration as people write it, or a template that gives seconds. */
   seconds(member: Member | undefined): number | string | undefined {
     if (member === undefined) return undefined;
     const { value } = member;
-    if (typeof value === "string" && !isTemplate(value)) {
-      const duration = parseDurationMs(value);
-      if (duration.ok && duration.value > 0) return duration.value / 1_000;
-    }
-    const number = this.number(member, { least: 0 });
-    return number === 0 ? this.wrong(member, "more than 0 seconds") : number;
+    if (typeof value === "string" && isTemplate(value)) return value;
+    const duration = typeof value === "string" ? parseDurationMs(value) : undefined;
+    const blank = typeof value === "string" && value.trim() === "";
+    const seconds = duration?.ok === true ? duration.value / 1_000 : Number(blank ? NaN : value);
+    const isNumber = typeof value === "number" || typeof value === "string";
+    if (isNumber && seconds > 0 && Number.isFinite(seconds)) return seconds;
+    return this.wrong(member, "more than 0 seconds, a duration as 10m, or a template");
   }
 
   /** Tells a value of the wrong form. */
