@@ -36,7 +36,7 @@ export function holds(
   member: string,
 ): Result<boolean, DeedError> {
   if (condition === undefined) return ok(true);
-  const given = condition.holds(scope);
+  const given = condition.render(scope);
   return given.ok ? given : err(problem(member, given.error));
 }
 

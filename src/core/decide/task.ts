@@ -64,10 +64,11 @@ export function claim(
   if (loop?.mode !== "cursor")
     return err(deedError("unprocessable", "Cannot claim without a cursor"));
   const names = new Names(state, { step, activation });
-  const config = renderedObject(loop.config, names, "loop.cursor");
-  if (!config.ok) return config;
   const rowsMax = numberOf(loop.rowsMax, names, "loop.cursor.rowsMax");
   if (!rowsMax.ok) return rowsMax;
+  names.input = { __frame_max_rows: rowsMax.value };
+  const config = renderedObject(loop.config, names, "loop.cursor");
+  if (!config.ok) return config;
   const item = claimItem((activation.loop?.cursor?.claims ?? 0) + 1);
   const place: Place = {
     step: step.name,
@@ -78,7 +79,8 @@ export function claim(
   };
   const key = commandKey(state.executionId, place);
   const args = { ...config.value, max_rows: rowsMax.value };
-  return ok({ do: "request", key, place, kind: loop.kind, args });
+  const secrets = loop.secrets.length === 0 ? {} : { secrets: loop.secrets };
+  return ok({ do: "request", key, place, kind: loop.kind, args, ...secrets });
 }
 
 /** What the rules, and the task's own `set`, make of an outcome. */

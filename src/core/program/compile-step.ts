@@ -141,12 +141,14 @@ function loopOf(compiler: Compiler, loop: Loop, path: Path): LoopProgram {
       loop.mode === "sequential" ? 1 : compiler.number(loop.maxInFlight, [...path, "maxInFlight"]);
     return { iterator, maxInFlight, mode: "list", in: compiler.value(loop.in, [...path, "in"]) };
   }
+  const config = compiler.withSecrets(loop.cursor.config, [...path, "cursor", "config"]);
   return {
     iterator,
     maxInFlight: compiler.number(loop.maxInFlight, [...path, "maxInFlight"]),
     mode: "cursor",
     kind: loop.cursor.kind,
-    config: compiler.value(loop.cursor.config, [...path, "cursor", "config"]),
+    config: config.value,
+    secrets: config.secrets,
     rowsMax: compiler.number(loop.cursor.rowsMax, [...path, "cursor", "rowsMax"]),
   };
 }

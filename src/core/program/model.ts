@@ -97,6 +97,7 @@ export type LoopProgram = { readonly iterator: string; readonly maxInFlight: Num
       readonly mode: "cursor";
       readonly kind: string;
       readonly config: ValueTemplate;
+      readonly secrets: readonly (readonly (string | number)[])[];
       readonly rowsMax: NumberProgram;
     }
 );

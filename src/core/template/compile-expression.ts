@@ -63,12 +63,8 @@ function compileNode(node: Node, compiler: Compiler): Evaluate {
     case "list":
     case "object":
       return compileLiteral(node, compiler);
-    case "attribute": {
-      const { name } = node;
-      const base = compile(node.base);
-      const missing = missingAt(node, compiler);
-      return (frame) => attribute(base(frame), name, missing);
-    }
+    case "attribute":
+      return compileAttribute(node, compiler);
     case "element":
       return compileElement(node, compiler);
     case "slice":
@@ -144,6 +140,25 @@ function compileName(node: Of<"name">, compiler: Compiler): Evaluate {
     }
     const found = root ? frame.scope.get(name) : undefined;
     return found === undefined ? missing : found;
+  };
+}
+
+/** A member of a root that its value does not have may still be known to the scope, as `<step>.data` is. */
+function compileAttribute(
+  { base: of, name, ...node }: Of<"attribute">,
+  compiler: Compiler,
+): Evaluate {
+  const base = compileExpression(of, compiler);
+  const missing = missingAt({ base: of, name, ...node }, compiler);
+  if (of.kind !== "name" || compiler.names.find(of.name).slots.length > 0) {
+    return (frame) => attribute(base(frame), name, missing);
+  }
+  const root = of.name;
+  return (frame) => {
+    const found = attribute(base(frame), name, missing);
+    if (found !== missing) return found;
+    const known = frame.scope.member?.(root, name);
+    return known === undefined ? found : known;
   };
 }
 

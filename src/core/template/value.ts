@@ -114,7 +114,11 @@ export function isLoop(value: Value | undefined): value is Loop {
 }
 
 /** Where roots come from: asked for those only that a template names. `undefined` is undefined in Jinja2. */
-export type Scope = { readonly get: (root: string) => Json | undefined };
+export type Scope = {
+  readonly get: (root: string) => Json | undefined;
+  /** Asked for `root.name` where the value of the root has no such member; absent: it is undefined. */
+  readonly member?: (root: string, name: string) => Json | undefined;
+};
 
 /** One render: what it reads, what it has written, what it may still use. */
 export type Frame = {
