@@ -11,7 +11,7 @@
  * 5. Every render ends, in bounded memory: see `templateLimits`.
  * 6. Nothing throws: what is wrong in a template, or in what it meets, is a problem with its place.
  *
- * Where this differs from Python's Jinja2 is written beside the vectors in `template/golden.json`.
+ * Where this differs from Python's Jinja2 is written beside the vectors in `test/golden/templates.json`.
  */
 import { isJsonObject, type Json, type JsonObject } from "../base/json.ts";
 import { err, ok, type Result } from "../base/result.ts";
@@ -125,7 +125,14 @@ function attempt<T>(run: () => T): Result<T, TemplateProblem> {
 type Compiling = { readonly mode: UndefinedMode; readonly roots: Set<string> };
 
 function createCompiler({ mode, roots }: Compiling): Compiler {
-  return { strict: mode === "strict", names: createNames(), roots, builds: false, depth: 0 };
+  return {
+    strict: mode === "strict",
+    names: createNames(),
+    roots,
+    builds: false,
+    depth: 0,
+    nodes: 0,
+  };
 }
 
 const noSlots: Frame["slots"] = [];
@@ -190,6 +197,12 @@ function compileJson(
   compileString: (source: string, path: Path) => Render,
 ): Render | undefined {
   if (typeof value === "string") return isTemplate(value) ? compileString(value, path) : undefined;
+  if (path.length > templateLimits.depthMax) {
+    throw new TemplateFault(
+      `The value is nested too deep: more than ${String(templateLimits.depthMax)} levels`,
+      0,
+    );
+  }
   if (isList(value)) {
     const items = value.map((item, index) => compileJson(item, [...path, index], compileString));
     if (items.every((item) => item === undefined)) return undefined;

@@ -95,9 +95,10 @@ export function prepareMethod(use: AppliedFilter, tools: Tools): Apply<Value> {
     }
     for (const { of, apply } of methods) if (hasMethods(value, of)) return apply(value, frame);
     frame.at = use.at;
+    const owners = methods.map(({ of }) => `${of}s`).join(" and ");
     return fail(
       frame,
-      `${kindOf(value)} has no method ${use.name}: it is one of ${methods.map(({ of }) => of).join(", ")}`,
+      `Cannot call .${use.name}() of ${kindOf(value)}: it is a method of ${owners}`,
     );
   };
 }
@@ -120,6 +121,7 @@ function prepare<T>(definition: Definition<T>, use: Use, tools: Tools): Apply<T>
     if (!takesUndefined && isMissing(value)) touch(value);
     const given = args(frame);
     frame.at = at;
+    if (typeof value === "string") spend(frame, value.length);
     return run(value, given, frame);
   };
 }

@@ -35,11 +35,14 @@ export type Compiler = {
   /** Whether a value may hold parts that the template built: then a result is looked through. */
   builds: boolean;
   depth: number;
+  /** How much was compiled so far: what a pass of a loop costs. */
+  nodes: number;
 };
 
 /** @throws {TemplateFault} */
 export function compileExpression(node: Node, compiler: Compiler): Evaluate {
   compiler.depth += 1;
+  compiler.nodes += 1;
   if (compiler.depth > templateLimits.chainMax) {
     throw new TemplateFault(
       `The expression is too long: more than ${String(templateLimits.chainMax)} operators in one chain. Set a variable for a part`,
@@ -113,7 +116,8 @@ function compileNode(node: Node, compiler: Compiler): Evaluate {
     case "choice": {
       const condition = compile(node.condition);
       const then = compile(node.then);
-      const missing = createMissing("the value of an if without else", compiler.strict, node.at);
+      // As in Jinja2, what an if without else lacks is no error, however strict.
+      const missing = createMissing("the value of an if without else", false, node.at);
       const otherwise = node.otherwise === undefined ? () => missing : compile(node.otherwise);
       return (frame) => (truthy(condition(frame)) ? then(frame) : otherwise(frame));
     }

@@ -34,6 +34,7 @@ export function compileBody(body: Body, compiler: Compiler): Emit {
 }
 
 function compileStatement(statement: Statement, compiler: Compiler): Emit {
+  compiler.nodes += 1;
   switch (statement.kind) {
     case "text": {
       const { text } = statement;
@@ -92,6 +93,7 @@ function compileIf({ branches, otherwise }: Of<"if">, compiler: Compiler): Emit 
 
 function compileFor(statement: Of<"for">, compiler: Compiler): Emit {
   const { names } = compiler;
+  const before = compiler.nodes;
   const over = compileExpression(statement.over, compiler);
   const { compiled, slots } = names.block(() => {
     const assign = compileNames(statement.targets, compiler);
@@ -103,16 +105,16 @@ function compileFor(statement: Of<"for">, compiler: Compiler): Emit {
   });
   const { assign, only, loopSlot, body, loops } = compiled;
   const otherwise = names.block(() => compileBody(statement.otherwise ?? [], compiler)).compiled;
-  const { at } = statement;
+  const pass = { at: statement.at, work: compiler.nodes - before };
   return (frame) => {
-    frame.at = at;
+    frame.at = pass.at;
     const outer = outerLoop(frame, loops);
     const all = iterate(over(frame), frame);
     const kept =
       only === undefined
         ? all
         : all.filter((item) => {
-            step(frame, at);
+            step(pass, frame);
             assign(item, frame);
             return truthy(only(frame));
           });
@@ -122,7 +124,7 @@ function compileFor(statement: Of<"for">, compiler: Compiler): Emit {
     }
     const loop = createLoop(kept, outer + 1);
     for (const item of kept) {
-      step(frame, at);
+      step(pass, frame);
       frame.slots.fill(undefined, slots.from, slots.to);
       if (loops) frame.slots[loopSlot] = loop;
       assign(item, frame);
@@ -145,10 +147,11 @@ function forget(frame: Frame, { from, to }: Slots): void {
   frame.slots.fill(undefined, from, to);
 }
 
-function step(frame: Frame, at: number): void {
+function step(pass: { readonly at: number; readonly work: number }, frame: Frame): void {
   frame.loopStepsLeft -= 1;
+  frame.at = pass.at;
+  spend(frame, pass.work);
   if (frame.loopStepsLeft >= 0) return;
-  frame.at = at;
   fail(
     frame,
     `The template loops more than ${String(templateLimits.loopStepsMax)} times: compute this in a step`,

@@ -172,8 +172,12 @@ function unexpected(source: string, at: number): string {
 function balance(brackets: string[], token: Token): void {
   const closes = ")]}".indexOf(token.text);
   if (["(", "[", "{"].includes(token.text)) brackets.push(token.text);
-  else if (closes >= 0 && brackets.pop() !== "([{".charAt(closes)) {
-    throw new TemplateFault(`Unexpected ${token.text}: nothing is open that it closes`, token.at);
+  else if (closes >= 0) {
+    const open = brackets.pop();
+    if (open === "([{".charAt(closes)) return;
+    const problem =
+      open === undefined ? "nothing is open that it closes" : `the ${open} before it is not closed`;
+    throw new TemplateFault(`Unexpected ${token.text}: ${problem}`, token.at);
   }
 }
 

@@ -66,6 +66,7 @@ export function contains(container: Value, item: Value, frame: Frame): boolean {
   }
   if (isMissing(item)) touch(item);
   if (typeof container === "string") {
+    spend(frame, container.length);
     if (typeof item === "string") return container.includes(item);
     if (isMissing(item)) return false;
     return fail(
@@ -136,7 +137,7 @@ function repeat(value: string | readonly Value[], times: Value, frame: Frame): V
     );
   }
   const bounded = Math.max(0, count);
-  spend(frame, bounded * Math.max(1, value.length));
+  spend(frame, bounded * Math.max(1, value.length) * (typeof value === "string" ? 1 : 4));
   if (typeof value === "string") return value.repeat(bounded);
   return Array.from({ length: bounded }, () => value).flat();
 }

@@ -16,7 +16,7 @@ import {
   createMissing,
 } from "./value.ts";
 
-const percentField = /%(?:\(([^)]*)\))?([-+ #0]*)(\d*)(?:\.(\d+))?([a-zA-Z%])/g;
+const percentField = /%(?:\(([^()%]{0,200})\))?([-+ #0]{0,5})(\d{0,9})(?:\.(\d{1,9}))?([a-zA-Z%])/g;
 
 /** A list gives the fields one by one; an object gives those with names; all else is one field. */
 export function percentFormat(format: string, values: Value, frame: Frame): string {

@@ -33,24 +33,27 @@ function isData(value: Exclude<Value, Special>, built: boolean): value is Json {
 }
 
 function toJson(value: Value, frame: Frame, depth: number): Json {
+  spend(frame, nodeWork);
   if (typeof value === "number") {
     return Number.isFinite(value)
       ? value
       : fail(frame, "The result is no number that JSON can hold");
   }
   if (typeof value !== "object" || value === null) return value;
-  spend(frame, 1);
   if (depth > templateLimits.depthMax) tooDeep(frame);
   if (isMissing(value)) {
     touch(value);
     return null;
   }
   if (isGroup(value)) return value.pair.map((one) => toJson(one, frame, depth + 1));
-  if (isSpecial(value))
+  if (isSpecial(value)) {
     return fail(frame, `The result cannot be ${value.what}: give one of its members`);
+  }
   if (isList(value)) return value.map((one) => toJson(one, frame, depth + 1));
-  const members = keysOf(value).map(
-    (key) => [key, toJson(value[key] ?? null, frame, depth + 1)] as const,
+  return objectOf(
+    keysOf(value).map((key) => [key, toJson(value[key] ?? null, frame, depth + 1)] as const),
   );
-  return objectOf(members);
 }
+
+/** A part of a result costs memory, not only time. */
+const nodeWork = 8;

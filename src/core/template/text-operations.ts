@@ -37,14 +37,20 @@ export function split(
     return [...parts.slice(0, limit), parts.slice(limit).join(separator)];
   }
   const parts: string[] = [];
-  let rest = trimStart(text);
-  while (rest !== "" && parts.length < limit) {
-    let end = 0;
-    while (end < rest.length && !isSpace(rest.charAt(end))) end += 1;
-    parts.push(rest.slice(0, end));
-    rest = trimStart(rest.slice(end));
+  let at = past(text, 0, true);
+  while (at < text.length && parts.length < limit) {
+    const end = past(text, at, false);
+    parts.push(text.slice(at, end));
+    at = past(text, end, true);
   }
-  return rest === "" ? parts : [...parts, rest];
+  return at < text.length ? [...parts, text.slice(at)] : parts;
+}
+
+/** Where a run of spaces, or of anything else, ends. */
+function past(text: string, from: number, spaces: boolean): number {
+  let at = from;
+  while (at < text.length && isSpace(text.charAt(at)) === spaces) at += 1;
+  return at;
 }
 
 /** The same from the right. */

@@ -248,14 +248,18 @@ export function numberOf(value: Value | undefined): number | undefined {
 
 /** Equality by value. */
 export function same(left: Value, right: Value, frame: Frame): boolean {
+  if (typeof left === "string" && typeof right === "string") {
+    if (left.length > 1_024) spend(frame, left.length >> 4);
+    return left === right;
+  }
   if (isMissing(left) || isMissing(right)) {
     if (isMissing(left)) touch(left);
     if (isMissing(right)) touch(right);
     return isMissing(left) && isMissing(right);
   }
-  if (typeof left === "string" || typeof right === "string") return left === right;
   const number = numberOf(left);
   if (number !== undefined) return number === numberOf(right);
+  if (typeof left !== "object" || typeof right !== "object") return false;
   if (left === null || right === null) return left === right;
   return deeper(frame, () => sameMembers(left, right, frame));
 }

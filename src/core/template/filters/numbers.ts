@@ -50,7 +50,7 @@ function finite(number: number, otherwise: number): number {
 }
 
 const decimal =
-  /^[+-]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+(?:_\d+)*)?$/i;
+  /^[+-]?(?:\d+(?:_\d+)*(?:\.(?:\d+(?:_\d+)*)?)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+(?:_\d+)*)?$/i;
 
 /** As Python's `float()`; undefined where it would raise, or give what JSON cannot hold. */
 export function toNumber(value: Value): number | undefined {
