@@ -1,4 +1,5 @@
 /** Playbooks for tests, and ways to read them. */
+import { lintText } from "../../src/core/lint.ts";
 import { formatFinding, parsePlaybook } from "../../src/core/parse.ts";
 import type { Playbook, Step, Task } from "../../src/core/playbook.ts";
 
@@ -31,6 +32,24 @@ export function task(members: string, rest = ""): Task {
   const [only] = step(`tool:\n${members.replaceAll(/^/gm, "  ")}`, rest).tasks;
   if (only === undefined) throw new Error("no task");
   return only;
+}
+
+/** The findings of a file. */
+export const found = (text: string): readonly string[] =>
+  lintText(text, "p.yaml").map(formatFinding);
+
+/** What the linter says of these steps, without the file's name. */
+export function of(workflow: string, rest = ""): readonly string[] {
+  return found(`${head}workflow:\n${workflow}\n${rest}`).map((line) => line.replace("p.yaml:", ""));
+}
+
+/** The last step of most playbooks here. */
+export const end = "  - {step: end, tool: {kind: noop}}";
+
+/** One step with these members, and an `end` that it leads to. */
+export function inStep(members: string, rest = ""): readonly string[] {
+  const indented = members.replaceAll(/^/gm, "    ");
+  return of(`  - step: start\n${indented}\n${end}`, rest);
 }
 
 /** A playbook in which the linter finds nothing, with most of the format in it: for tests. */

@@ -37,7 +37,10 @@ const meantEvents = new Map([
   ...["step.failed", "call.failed", "step.error"].map((word) => [word, "call.error"] as const),
 ]);
 
-const stepEvents: Domain = { words: ["call.done", "call.error"], meant: meantEvents };
+const stepEvents: Domain = {
+  words: ["call.done", "call.error"],
+  meant: new Map([...meantEvents, ["loop.done", "call.done"]]),
+};
 
 const loopEvents: Domain = {
   words: ["loop.done", "call.error"],
