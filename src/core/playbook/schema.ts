@@ -22,8 +22,9 @@ import {
   storeKeys,
   taskPolicyKeys,
   text,
-  tool,
+  defined,
   toolCommon,
+  toolDefinitions,
   toolSpecKeys,
   when,
   words,
@@ -59,12 +60,18 @@ const nextSpecKeys: Known = {
 
 const nextSpec = shape(nextSpecKeys);
 
-const routerKeys: Known = { spec: nextSpec, arcs: Type.Array(arc) };
+const routerKeys: Known = { spec: nextSpec, arcs: Type.Array(defined("arc")) };
 
 const router = shape(routerKeys, { required: ["arcs"] });
 
 const next = Type.Union(
-  [Type.Null(), Type.String(), Type.Array(Type.Union([Type.String(), arc])), router, arc],
+  [
+    Type.Null(),
+    Type.String(),
+    Type.Array(Type.Union([Type.String(), defined("arc")])),
+    router,
+    defined("arc"),
+  ],
   { description: "Where it goes on; without it this branch ends" },
 );
 
@@ -160,9 +167,12 @@ const stepKeys: Known = {
   desc: text("For people"),
   description: text("For people"),
   when,
-  tool: Type.Union([Type.String(), tool, Type.Array(Type.Union([tool, labelled]))], {
-    description: "One tool, or a list: a pipeline",
-  }),
+  tool: Type.Union(
+    [Type.String(), defined("tool"), Type.Array(Type.Union([defined("tool"), labelled]))],
+    {
+      description: "One tool, or a list: a pipeline",
+    },
+  ),
   loop,
   input: mapping("Values for its tools, templates in them"),
   args: mapping("Older word for input"),
@@ -179,7 +189,7 @@ const stepKeys: Known = {
 const step = shape(stepKeys, { required: ["step", "tool"] });
 
 const workbookEntry = shape(
-  { name: text("Its name"), tool, assert: assertKey },
+  { name: text("Its name"), tool: defined("tool"), assert: assertKey },
   { additionalProperties: true, required: ["name"] },
 );
 
@@ -222,6 +232,7 @@ export const playbookSchema: TSchema = shape(rootKeys, {
   title: "Playbook",
   description: "A playbook of noetl.io/v2 or deed/v1",
   required: ["apiVersion", "kind", "metadata", "workflow"],
+  $defs: { ...toolDefinitions, arc },
 });
 
 /** What may stand in each place. */

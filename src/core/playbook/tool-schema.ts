@@ -19,6 +19,11 @@ export function shape(
   });
 }
 
+/** A schema of `$defs`, by its name. */
+export function defined(name: string): TSchema {
+  return Type.Unsafe({ $ref: `#/$defs/${name}` });
+}
+
 export const text = (description: string) => Type.String({ description });
 export const any = (description: string) => Type.Unknown({ description });
 export const number = (description: string) =>
@@ -77,8 +82,8 @@ export const ruleKeys: Known = {
   name: text("For people"),
   desc: text("For people"),
   when,
-  then: consequence,
-  else: Type.Union([Type.Null(), shape({ then: consequence, ...consequenceKeys })]),
+  then: defined("consequence"),
+  else: Type.Union([Type.Null(), shape({ then: defined("consequence"), ...consequenceKeys })]),
 };
 
 const rule = shape(ruleKeys);
@@ -193,14 +198,17 @@ const toolKinds: { readonly [kind: string]: Known } = {
   },
 };
 
-export const tool = shape(Object.assign({}, ...Object.values(toolKinds), toolCommon) as Known, {
+const tool = shape(Object.assign({}, ...Object.values(toolKinds), toolCommon) as Known, {
   additionalProperties: true,
   description: "One tool; the keys depend on its kind",
 });
 
-export const labelled = Type.Record(Type.String(), tool, {
+export const labelled = Type.Record(Type.String(), defined("tool"), {
   description: "Older form: label: {kind, …}",
 });
+
+/** What stands in more than one place. */
+export const toolDefinitions: Known = { tool, consequence };
 
 /** The keys of one kind of tool; undefined where any may stand. */
 export function keysOfKind(kind: string): Known | undefined {
