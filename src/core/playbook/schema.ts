@@ -58,9 +58,14 @@ const nextSpecKeys: Known = {
   policy: ignored("the field reserves it and nothing is decided by it"),
 };
 
-const nextSpec = shape(nextSpecKeys);
+const nextSpec = shape(nextSpecKeys, { description: "How its arcs are decided" });
 
-const routerKeys: Known = { spec: nextSpec, arcs: Type.Array(defined("arc")) };
+const routerKeys: Known = {
+  spec: nextSpec,
+  arcs: Type.Array(defined("arc"), {
+    description: "Where it goes on, in the order in which they are asked",
+  }),
+};
 
 const router = shape(routerKeys, { required: ["arcs"] });
 
@@ -85,7 +90,7 @@ const frameKeys: Known = {
   row_concurrency: ignored("max_in_flight says how many rows run at one time"),
 };
 
-const frame = shape(frameKeys);
+const frame = shape(frameKeys, { description: "What one claim of a cursor gives" });
 
 const loopMode = words(
   "sequential (default), parallel, or cursor",
@@ -102,7 +107,7 @@ const loopSpecKeys: Known = {
   policy: ignored("where work runs is decided by the workers that take it"),
 };
 
-const loopSpec = shape(loopSpecKeys);
+const loopSpec = shape(loopSpecKeys, { description: "How the items are run" });
 
 const cursorKeys: Known = {
   kind: text("The tool that claims; default postgres"),
@@ -114,7 +119,9 @@ const cursorKeys: Known = {
   database: text("The database"),
 };
 
-const cursor = shape(cursorKeys);
+const cursor = shape(cursorKeys, {
+  description: "Claims rows again and again, until none is left",
+});
 
 const loopKeys: Known = {
   in: any("A list or a mapping, as a template or as it is"),
@@ -127,18 +134,22 @@ const loopKeys: Known = {
   max_in_flight: number("Same as spec.max_in_flight"),
 };
 
-const loop = shape(loopKeys);
+const loop = shape(loopKeys, { description: "Runs the step's tools for each item" });
 
-const allowKeys: Known = { allow: Type.Boolean() };
+const allowKeys: Known = {
+  allow: Type.Boolean({ description: "Whether the step is entered; default true" }),
+};
 
-const allow = shape(allowKeys);
+const allow = shape(allowKeys, { description: "Whether the step is entered" });
 
 const admitRuleKeys: Known = {
   name: text("For people"),
   when,
   then: allow,
-  allow: Type.Boolean(),
-  else: Type.Union([Type.Null(), shape({ then: allow, ...allowKeys })]),
+  allow: Type.Boolean({ description: "Same as then.allow" }),
+  else: Type.Union([Type.Null(), shape({ then: allow, ...allowKeys })], {
+    description: "Where no rule before holds",
+  }),
 };
 
 const admitRule = shape(admitRuleKeys);
@@ -152,7 +163,9 @@ const admit = shape(admitKeys);
 
 const stepPolicyKeys: Known = { admit };
 
-const stepPolicy = shape(stepPolicyKeys);
+const stepPolicy = shape(stepPolicyKeys, {
+  description: "admit: whether the step is entered",
+});
 
 const stepSpecKeys: Known = {
   policy: stepPolicy,
@@ -160,7 +173,9 @@ const stepSpecKeys: Known = {
   next_mode: words("Older place of next.spec.mode", "exclusive", "inclusive"),
 };
 
-const stepSpec = shape(stepSpecKeys);
+const stepSpec = shape(stepSpecKeys, {
+  description: "Whether the step is entered, and its limits",
+});
 
 const stepKeys: Known = {
   step: text("Its name, once in a playbook"),
@@ -201,7 +216,7 @@ const metadataKeys: Known = {
 
 const rootKeys: Known = {
   apiVersion: words("deed/v1 is strict", "noetl.io/v2", "deed/v1"),
-  kind: Type.Literal("Playbook"),
+  kind: Type.Literal("Playbook", { description: "Always Playbook" }),
   metadata: shape(metadataKeys, {
     required: ["name"],
     additionalProperties: true,

@@ -20,8 +20,9 @@ export function shape(
 }
 
 /** A schema of `$defs`, by its name. */
-export function defined(name: string): TSchema {
-  return Type.Unsafe({ $ref: `#/$defs/${name}` });
+export function defined(name: string, description?: string): TSchema {
+  const about = description === undefined ? {} : { description };
+  return Type.Unsafe({ $ref: `#/$defs/${name}`, ...about });
 }
 
 export const text = (description: string) => Type.String({ description });
@@ -82,8 +83,10 @@ export const ruleKeys: Known = {
   name: text("For people"),
   desc: text("For people"),
   when,
-  then: defined("consequence"),
-  else: Type.Union([Type.Null(), shape({ then: defined("consequence"), ...consequenceKeys })]),
+  then: defined("consequence", "What follows where it holds"),
+  else: Type.Union([Type.Null(), shape({ then: defined("consequence"), ...consequenceKeys })], {
+    description: "What follows where no rule before holds",
+  }),
 };
 
 const rule = shape(ruleKeys);
@@ -92,14 +95,14 @@ export const taskPolicyKeys: Known = {
   rules: Type.Array(rule, { description: "The first rule that holds decides" }),
 };
 
-const taskPolicy = shape(taskPolicyKeys);
+const taskPolicy = shape(taskPolicyKeys, { description: "rules: what follows an outcome" });
 
 export const toolSpecKeys: Known = {
   policy: taskPolicy,
   timeout: number("Seconds that one attempt may take"),
 };
 
-const toolSpec = shape(toolSpecKeys);
+const toolSpec = shape(toolSpecKeys, { description: "Policy and limits, nothing else" });
 
 export const retryKeys: Known = {
   max_attempts: number("All attempts, the first included; default 3"),
@@ -209,6 +212,9 @@ export const labelled = Type.Record(Type.String(), defined("tool"), {
 
 /** What stands in more than one place. */
 export const toolDefinitions: Known = { tool, consequence };
+
+/** Kinds whose keys are all known. */
+export const kindsWithKeys: readonly string[] = Object.keys(toolKinds);
 
 /** The keys of one kind of tool; undefined where any may stand. */
 export function keysOfKind(kind: string): Known | undefined {
