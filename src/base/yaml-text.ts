@@ -7,27 +7,39 @@
  */
 import type { Scalar } from "yaml";
 
+/** The offset in the file of a character of the text; for white space, of where it begins. */
+export type OffsetOf = (within: number) => number;
+
 /**
+ * Walks a text once, so that each of its characters can be found at once.
+ *
  * @param source the whole file.
- * @param within characters into the value of the scalar.
- * @returns the offset in the file of that character; for white space, of where it begins.
  */
-export function offsetInText(node: Scalar, source: string, within: number): number {
-  if (!node.range) return 0;
-  const [from, until] = node.range;
+export function textOffsets(node: Scalar, source: string): OffsetOf {
+  const [from, until] = node.range ?? [0, 0];
   const value = typeof node.value === "string" ? node.value : "";
+  /** Of each character that is no white space: where it is written, and where that ends. */
+  const starts: number[] = [];
+  const ends: number[] = [];
   const first = contentOf(node, source, from);
-  let wanted = count(value.slice(0, within));
-  const onBlank = isBlank(value.charAt(within));
-  let at = first;
-  while (at < until) {
+  for (let at = first; at < until;) {
     const { length, means } = tokenAt(node, source, at);
-    const solid = count(means);
-    if (onBlank ? wanted <= 0 : wanted < solid) return at;
-    wanted -= solid;
+    for (let unit = count(means); unit > 0; unit -= 1) {
+      starts.push(at);
+      ends.push(at + length);
+    }
     at += length;
   }
-  return at;
+  /** How many characters before each are no white space. */
+  const before: number[] = [0];
+  for (let index = 0; index < value.length; index += 1) {
+    before.push((before[index] ?? 0) + (isBlank(value.charAt(index)) ? 0 : 1));
+  }
+  return (within) => {
+    const solid = before[Math.min(within, value.length)] ?? 0;
+    if (!isBlank(value.charAt(within))) return starts[solid] ?? until;
+    return solid === 0 ? first : (ends[solid - 1] ?? until);
+  };
 }
 
 /** Where the characters of a scalar begin: behind the quote, or on the line below `|` and `>`. */

@@ -24,7 +24,7 @@ import {
   type YAMLSeq,
 } from "yaml";
 import { isJsonObject, jsonDepthMax, type Json } from "./json.ts";
-import { offsetInText } from "./yaml-text.ts";
+import { textOffsets, type OffsetOf } from "./yaml-text.ts";
 
 /** Keys and indexes from the root of a document. */
 export type YamlPath = readonly (string | number)[];
@@ -54,7 +54,7 @@ export type YamlFile = {
 };
 
 /** What one file may be: characters of text, and values once every alias is what it stands for. */
-export const yamlLimits = { charsMax: 2_097_152, valuesMax: 200_000 } as const;
+export const yamlLimits = { charsMax: 1_048_576, valuesMax: 200_000 } as const;
 
 /** Reads every document of a file; all problems are told, not only the first. */
 export function readYaml(text: string): YamlFile {
@@ -86,9 +86,15 @@ export function readYaml(text: string): YamlFile {
       problems.push({ ...placeAt(offset), message });
     }
     if (problems.length > told) continue;
+    const texts = new Map<Scalar, OffsetOf>();
+    const inText = (scalar: Scalar, within: number): number => {
+      const known = texts.get(scalar) ?? textOffsets(scalar, text);
+      texts.set(scalar, known);
+      return known(within);
+    };
     documents.push({
       value,
-      place: (path, within) => placeAt(offsetOf(origin, { path, within, text })),
+      place: (path, within) => placeAt(offsetOf(origin, { path, within, inText })),
       keyPlace: (path) => placeAt(keyOffsetOf(origin, path)),
     });
   }
@@ -328,7 +334,11 @@ function startOf(node: unknown): number {
 
 function offsetOf(
   root: Origin,
-  at: { readonly path: YamlPath; readonly within: number | undefined; readonly text: string },
+  at: {
+    readonly path: YamlPath;
+    readonly within: number | undefined;
+    readonly inText: (scalar: Scalar, within: number) => number;
+  },
 ): number {
   let origin = root;
   for (const step of at.path) {
@@ -337,7 +347,7 @@ function offsetOf(
     origin = member;
   }
   if (at.within === undefined || origin.scalar === undefined) return origin.start;
-  return offsetInText(origin.scalar, at.text, at.within);
+  return at.inText(origin.scalar, at.within);
 }
 
 function keyOffsetOf(root: Origin, path: YamlPath): number {

@@ -7,7 +7,7 @@
  */
 import type { ParsedPlaybook } from "./parse.ts";
 import { readDraft } from "./parse.ts";
-import { severityOf, sortFindings, type Finding } from "./playbook/finding.ts";
+import { findingsMax, severityOf, sortFindings, type Finding } from "./playbook/finding.ts";
 import { lintGraph, type Tell } from "./playbook/lint-graph.ts";
 import { lintTemplates } from "./playbook/lint-templates.ts";
 import { lintTools } from "./playbook/lint-tools.ts";
@@ -25,6 +25,7 @@ export function lintPlaybook(
   const found: Finding[] = [...findings];
   const strict = playbook.apiVersion === "deed/v1";
   const tell: Tell = ({ code, path, message, help, within }) => {
+    if (found.length >= findingsMax) return;
     found.push({ code, severity: severityOf(code, strict), ...place(path, within), message, help });
   };
   lintGraph(playbook, tell);

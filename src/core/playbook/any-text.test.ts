@@ -71,6 +71,14 @@ describe("3. no text throws", () => {
       /error too-large: a playbook may have 2000 steps: it has 2001; /,
     );
   });
+
+  test("a playbook with more to tell than is told", () => {
+    const unknown = Array.from({ length: 1_200 }, (_, at) => `x${String(at)}: 1`);
+    const names = Array.from({ length: 1_200 }, (_, at) => `{{ name_${String(at)} }}`);
+    const step = "workflow: [{step: start, tool: noop, set: {a: ";
+    expect(lintText(`${head}${step}1}}]\n${unknown.join("\n")}`, "p.yaml")).toHaveLength(1_000);
+    expect(lintText(`${head}${step}"${names.join("")}"}}]`, "p.yaml")).toHaveLength(1_000);
+  });
 });
 
 describe("the published schema", () => {

@@ -79,6 +79,9 @@ export function refuses(code: FindingCode, strict: boolean): boolean {
   return rank.refuses === true || (strict && strictRefusals.has(code));
 }
 
+/** Findings of one file: who has more corrects these first. */
+export const findingsMax = 1_000;
+
 /** In the order of the file, each once: two tools may share one place in the workbook. */
 export function sortFindings(findings: readonly Finding[]): readonly Finding[] {
   const once = new Map<string, Finding>();

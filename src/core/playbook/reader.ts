@@ -6,7 +6,7 @@ import { nearest } from "../../base/nearest.ts";
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import { parseDurationMs } from "../../base/duration.ts";
 import type { YamlDocument, YamlPath } from "../../base/yaml.ts";
-import { severityOf, type Finding, type FindingCode } from "./finding.ts";
+import { findingsMax, refuses, severityOf, type Finding, type FindingCode } from "./finding.ts";
 import type { Known } from "./tool-schema.ts";
 
 export type Path = YamlPath;
@@ -39,6 +39,7 @@ export class Reader {
   }
 
   report({ code, path, message, help, atKey, within }: Report): void {
+    if (this.findings.length >= findingsMax && !refuses(code, this.strict)) return;
     const { line, column } =
       atKey === true ? this.#document.keyPlace(path) : this.#document.place(path, within);
     const severity = severityOf(code, this.strict);
