@@ -1,5 +1,5 @@
 /**
- * The invariants of system.md, judged from the records of a log alone.
+ * The invariants of the system (docs/reference/invariants.md), judged from the records of a log alone.
  *
  * Written against the contract and not with the code that it judges: nothing here calls the lifecycle,
  * the admission or the kernel.
@@ -19,8 +19,13 @@ type Life = {
   readonly concurrency: { readonly key: string; readonly limit: number } | undefined;
   readonly rate:
     { readonly key: string; readonly limit: number; readonly perMs: number } | undefined;
+  readonly command: string;
   phase: "requested" | "accepted" | "started" | "retrying" | "succeeded" | "failed" | "cancelled";
   attempt: number;
+  lastOffset: number;
+  terminalOffset: number | undefined;
+  errorKind: string | undefined;
+  deadLetter: string | undefined;
   leased: boolean;
   deferred: boolean;
   dueAtMs: number | undefined;
@@ -40,14 +45,33 @@ const phaseOf: Readonly<Record<string, Life["phase"]>> = {
 
 const terminal: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled"]);
 
+const deadLetterOf: Readonly<Record<string, string>> = {
+  "action.dead_lettered": "pending",
+  "action.redriven": "redriven",
+  "action.discarded": "discarded",
+};
+
+/** What fails for one of these was ended by its own time or by somebody, and is no dead letter. */
+const noDeadLetter: ReadonlySet<string> = new Set(["ttl_expired", "rejected", "cancelled"]);
+
 export type Judgement = {
   readonly violations: readonly Violation[];
   readonly actions: number;
   readonly open: number;
 };
 
+/** What else is known, and so can be judged. */
+export type Known = {
+  /** How many attempts of a command run at one time (I9). */
+  readonly capacity?: ReadonlyMap<string, number>;
+};
+
 /** Reads the whole log in order. `rows`, where given, are compared with what the events say (I10). */
-export function judge(records: readonly LogRecord[], rows?: readonly ActionRow[]): Judgement {
+export function judge(
+  records: readonly LogRecord[],
+  rows?: readonly ActionRow[],
+  known: Known = {},
+): Judgement {
   const violations: Violation[] = [];
   const lives = new Map<string, Life>();
   const running = new Map<string, Set<string>>();
@@ -75,11 +99,15 @@ export function judge(records: readonly LogRecord[], rows?: readonly ActionRow[]
       broken("order", `${event.event_type} of ${event.action_id} has no request`);
       continue;
     }
+    const leasedBefore = life.leased;
     live(life, record, broken);
-    judgeLimits(life, record, { running, starts, broken });
+    judgeLimits(life, record, { running, starts, broken, leasedBefore, known });
   }
   for (const life of lives.values()) {
-    if (terminal.has(life.phase)) continue;
+    if (terminal.has(life.phase)) {
+      judgeDeadLetter(life, broken);
+      continue;
+    }
     if (!life.leased && !life.deferred && life.dueAtMs === undefined) {
       broken("I5", `${life.id} is open (${life.phase}) and neither leased, deferred nor due`);
     }
@@ -120,8 +148,13 @@ function born(record: LogRecord): Life {
       attrs.rate === undefined
         ? undefined
         : { key: attrs.rate.key, limit: attrs.rate.limit, perMs: attrs.rate.per_sec * 1_000 },
+    command: textOf(event.attrs["command"]),
     phase: "requested",
     attempt: 1,
+    lastOffset: record.offset,
+    terminalOffset: undefined,
+    errorKind: undefined,
+    deadLetter: undefined,
     leased: false,
     deferred: false,
     dueAtMs: expiresAtMs,
@@ -135,33 +168,52 @@ function born(record: LogRecord): Life {
 function live(life: Life, record: LogRecord, broken: Broken): void {
   const { event } = record;
   const type = event.event_type;
+  life.lastOffset = record.offset;
   const ended = terminal.has(life.phase);
   if (type === "action.cancel_requested") life.cancelRequested = true;
   if (type === "action.deferred") life.deferred = true;
-  if (type === "timer.fired" && life.phase === "retrying") life.deferred = true;
+  if (type === "timer.fired" && event.attrs["name"] === "retry") life.dueAtMs = life.expiresAtMs;
+  life.deadLetter = deadLetterOf[type] ?? life.deadLetter;
   const next = phaseOf[type];
   if (next === undefined) return;
   if (ended) broken("I2", `${life.id} moved to ${next} after ${life.phase}`);
+  if (type === "action.started") judgeStart(life, record, broken);
   if (terminal.has(next)) {
     life.terminals += 1;
     if (life.terminals > 1) broken("I2", `${life.id} ended ${String(life.terminals)} times`);
-  }
-  if (type === "action.started") judgeStart(life, record, broken);
-  if (type === "action.succeeded" && (event.attempt ?? 1) !== life.attempt) {
-    broken(
-      "I4",
-      `${life.id} took the result of attempt ${String(event.attempt)} in attempt ${String(life.attempt)}`,
-    );
+    if ((event.attempt ?? 1) !== life.attempt) {
+      const of = `${String(event.attempt)} in attempt ${String(life.attempt)}`;
+      broken("I4", `${life.id} took the result of attempt ${of}`);
+    }
+    life.terminalOffset = record.offset;
+    if (next === "failed") life.errorKind = errorKindOf(record);
   }
   if (type === "action.retrying") {
     const attempt = event.attempt ?? 0;
     if (attempt !== life.attempt + 1) broken("I4", `${life.id} retries as ${String(attempt)}`);
     life.attempt = attempt;
-    life.dueAtMs = record.ingestedAtMs;
   }
   life.phase = next;
   life.leased = next === "accepted" || next === "started";
+  life.dueAtMs = next === "retrying" ? Date.parse(textOf(event.attrs["retry_at"])) : undefined;
   if (life.leased) life.deferred = false;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function errorKindOf({ event }: LogRecord): string | undefined {
+  const error = event.attrs["error"];
+  if (typeof error !== "object" || error === null || !("kind" in error)) return undefined;
+  return typeof error.kind === "string" ? error.kind : undefined;
+}
+
+/** Exhausted or unprocessable: FAILED and a record in `actions.dlq`. Source: contract, rule 5. */
+function judgeDeadLetter(life: Life, broken: Broken): void {
+  if (life.phase !== "failed" || life.deadLetter !== undefined) return;
+  if (life.errorKind !== undefined && noDeadLetter.has(life.errorKind)) return;
+  broken("dlq", `${life.id} failed (${String(life.errorKind)}) and is no dead letter`);
 }
 
 function judgeStart(life: Life, record: LogRecord, broken: Broken): void {
@@ -185,7 +237,7 @@ function judgeStart(life: Life, record: LogRecord, broken: Broken): void {
   life.everStarted = true;
 }
 
-/** I9: limits hold at every instant. */
+/** I9: limits hold at every instant. A limit is that of the one that is admitted. */
 function judgeLimits(
   life: Life,
   record: LogRecord,
@@ -193,19 +245,26 @@ function judgeLimits(
     readonly running: Map<string, Set<string>>;
     readonly starts: Map<string, number[]>;
     readonly broken: Broken;
+    readonly leasedBefore: boolean;
+    readonly known: Known;
   },
 ): void {
-  if (life.concurrency !== undefined) {
-    const key = `${life.tenant}\n${life.concurrency.key}`;
-    const holders = world.running.get(key) ?? new Set<string>();
-    world.running.set(key, holders);
+  const capacity = world.known.capacity?.get(life.command);
+  const limits = [
+    life.concurrency === undefined
+      ? undefined
+      : { key: `${life.tenant}\n${life.concurrency.key}`, limit: life.concurrency.limit },
+    capacity === undefined ? undefined : { key: `\n${life.command}`, limit: capacity },
+  ];
+  for (const limit of limits) {
+    if (limit === undefined) continue;
+    const holders = world.running.get(limit.key) ?? new Set<string>();
+    world.running.set(limit.key, holders);
     if (life.leased) holders.add(life.id);
     else holders.delete(life.id);
-    if (life.leased && holders.size > life.concurrency.limit) {
-      world.broken(
-        "I9",
-        `${String(holders.size)} hold ${life.concurrency.key}, limit ${String(life.concurrency.limit)}`,
-      );
+    if (life.leased && !world.leasedBefore && holders.size > limit.limit) {
+      const key = limit.key.trim();
+      world.broken("I9", `${String(holders.size)} hold ${key}, limit ${String(limit.limit)}`);
     }
   }
   if (life.rate !== undefined && record.event.event_type === "action.started") {
@@ -235,11 +294,14 @@ function judgeRows(
   for (const row of rows) {
     const life = lives.get(row.actionId);
     if (life === undefined) broken("I10", `row of ${row.actionId}, which is not on the log`);
-    else if (life.phase !== row.status || life.attempt !== row.attempt) {
-      broken(
-        "I10",
-        `${row.actionId}: row says ${row.status}/${String(row.attempt)}, events say ${life.phase}/${String(life.attempt)}`,
-      );
+    else {
+      const shown = [row.status, row.attempt, row.lastOffset, row.terminalOffset];
+      const told = [life.phase, life.attempt, life.lastOffset, life.terminalOffset];
+      const shownText = [...shown, row.errorKind, row.deadLetter].join(" ");
+      const toldText = [...told, life.errorKind, life.deadLetter].join(" ");
+      if (shownText !== toldText) {
+        broken("I10", `${row.actionId}: row says ${shownText}, events say ${toldText}`);
+      }
     }
   }
 }

@@ -1,6 +1,8 @@
 // npm run bench -- <name> [options]
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { root, runTypeScript, setup } from "./setup.mjs";
+import { bundleFile } from "./bundle.mjs";
+import { root, setup } from "./setup.mjs";
 
 setup();
 const [name, ...args] = process.argv.slice(2);
@@ -13,4 +15,11 @@ if (name === undefined || !existsSync(file) || !isBench(file)) {
   console.error(`Name a benchmark: ${names.join(", ")}`);
   process.exit(2);
 }
-runTypeScript(file, args, ["--expose-gc"]);
+// Bundled as the program is: what is measured is what runs.
+const bundled = `${root}dist/bench-${name}.mjs`;
+await bundleFile(`bench/${name}.ts`, bundled);
+const { status } = spawnSync(process.execPath, ["--expose-gc", bundled, ...args], {
+  cwd: root,
+  stdio: "inherit",
+});
+process.exit(status ?? 1);

@@ -5,19 +5,40 @@
  * set of those that hold a lease, rate windows are the times of recorded starts; nothing is counted up
  * and down, so nothing can leak.
  *
+ * Those that wait stand in lines of equal command and limits. A line stands in the rank of the gate
+ * that refused it (the command's executor, a concurrency key, a rate key) and is looked at again when
+ * that gate may have room: when a lease was given back, a window opened, or another line left its place.
+ *
  * Invariants
  * 1. Never more holders of a concurrency key than the limit of the one that is admitted next, never more
  *    starts in a rate window, never more attempts of a command than its executor takes.
- * 2. Higher priority first, then the older request.
- * 3. Whoever cannot start is told why, once a reason.
+ * 2. Higher priority first, then the older request; whoever has room starts, whoever waits before it.
+ * 3. Whoever cannot start is told why when it comes to wait, and again when it is the first of its line
+ *    and the reason is another one.
  * 4. A call costs what has changed since the last one, not what is waiting.
+ * 5. The same open actions and rate windows give the same choice, in whatever order they were told.
+ * 6. Nothing is admitted after its ttl, its cancel, or under a hold (approval, window, paused).
  */
-import TinyQueue from "tinyqueue";
-import { tenantOf } from "../event/envelope.ts";
 import type { ActionId } from "../event/ids.ts";
+import {
+  askOf,
+  createGate,
+  createLine,
+  createRank,
+  limitsOf,
+  lineKeyOf,
+  priorityOf,
+  rankOf,
+  type Gate,
+  type Limits,
+  type Line,
+  type Rank,
+  type Waiter,
+} from "./admission/line.ts";
+import { createHeap } from "./admission/heap.ts";
+import { addStart, opensAt, startsWithin } from "./admission/rate-starts.ts";
 import type { DeferReason } from "./lifecycle-event.ts";
 import type { ActionState } from "./lifecycle.ts";
-import { isPriority, priorities } from "./request.ts";
 
 export type Deferral = {
   readonly state: ActionState;
@@ -29,247 +50,269 @@ export type Deferral = {
 };
 
 export type AdmissionChoice = {
+  /** In the order in which they are to start. */
   readonly admit: readonly ActionState[];
   readonly defer: readonly Deferral[];
+  /** Their ttl is over: they are not started, also where the timer that says so is still to come. */
+  readonly expired: readonly ActionState[];
   /** A rate window opens then: ask again. */
   readonly wakeAtMs: number | undefined;
 };
 
-/** The starts of one rate key that its window still sees, oldest first. */
-export type RateWindow = { readonly key: string; readonly startsMs: readonly number[] };
+/** The starts of one rate key that its widest window still sees, oldest first. */
+export type RateWindow = {
+  readonly key: string;
+  readonly perMs: number;
+  readonly startsMs: readonly number[];
+};
+
+/** How many attempts of a command run at one time; undefined: nobody executes it. */
+export type Capacity = (command: string) => number | undefined;
 
 export type Admission = {
   /** An action moved at `atMs`; `before` is undefined where it was not known. */
   readonly moved: (before: ActionState | undefined, after: ActionState, atMs: number) => void;
-  /**
-   * Chooses what starts at `nowMs`, at most `admitMax` attempts.
-   *
-   * @param capacity how many attempts of a command run at one time; undefined: nobody executes it.
-   */
-  readonly select: (
-    nowMs: number,
-    capacity: (command: string) => number | undefined,
-    admitMax: number,
-  ) => AdmissionChoice;
+  /** Chooses what starts at `nowMs`, at most `admitMax` attempts. Where these are chosen: ask again. */
+  readonly select: (nowMs: number, capacity: Capacity, admitMax: number) => AdmissionChoice;
   /** The windows that changed since the last call, without starts where they may go: kept with the commit, given back by `restoreRate`. */
   readonly takeRateChanges: () => readonly RateWindow[];
   readonly restoreRate: (window: RateWindow) => void;
 };
 
-type Queue = TinyQueue<Waiter>;
-
-/** An action that could start if there were room. It stands in one queue; older entries are void. */
-type Waiter = {
-  state: ActionState;
-  queue: Queue | undefined;
-  readonly rank: number;
-  readonly concurrencyKey: string | undefined;
-  readonly rateKey: string | undefined;
+/** One call of `select`: `taken` are those that it has admitted, by gate, until the fold says so. */
+type Selection = {
+  readonly nowMs: number;
+  readonly capacity: Capacity;
+  readonly taken: Map<Gate, ActionId[]>;
+  readonly admit: ActionState[];
+  readonly expired: ActionState[];
 };
 
-type Gate = { readonly queue: Queue; readonly holders: Set<ActionId> };
-
-type Window = { readonly queue: Queue; startsMs: number[]; perMs: number; opensAtMs: number };
+type Opening = { readonly rank: Rank; readonly atMs: number };
 
 const holdersShown = 5;
-
-/** A window that was read from a snapshot is kept for an hour at least: the longest that a rate may span. */
-const restoredPerMs = 3_600_000;
 
 /** So many rate windows are kept without a thought. */
 const windowsMin = 1_024;
 
 export function createAdmission(): Admission {
   const waiters = new Map<ActionId, Waiter>();
+  const lines = new Map<string, Line>();
   const commands = new Map<string, Gate>();
   const keys = new Map<string, Gate>();
-  const windows = new Map<string, Window>();
-  /** Commands whose queue or room changed, keys whose slots were freed, windows that keep somebody waiting. */
-  const stirred = new Set<string>();
-  const freed = new Set<string>();
-  const shut = new Set<string>();
+  const windows = new Map<string, Gate>();
+  /** The lines that no gate has refused. */
+  const ready = createRank({ gate: undefined, limit: Infinity, perMs: 0 });
+  const openings = createHeap<Opening>(
+    (left, right) => left.atMs - right.atMs,
+    ({ rank, atMs }) => rank.opensAtMs === atMs,
+  );
+  /** Gates that may have room for another line than those that are ready. */
+  const touched = new Set<Gate>();
   const rateChanges = new Set<string>();
-  let newcomers: Waiter[] = [];
+  /** Those that came to wait or to the head of a line, and may not know why they wait. */
+  let curious = new Set<Waiter>();
   let sweepAt = windowsMin;
 
-  const enqueue = (waiter: Waiter): void => {
-    const { command } = waiter.state.attrs;
-    put(waiter, gateOf(commands, command).queue);
-    stirred.add(command);
+  const gateOf = (kind: Gate["kind"], limits: Limits): Gate | undefined => {
+    const { command, concurrencyKey, rateKey } = limits;
+    switch (kind) {
+      case "executor":
+        return findGate(commands, kind, command);
+      case "concurrency":
+        return concurrencyKey === undefined ? undefined : findGate(keys, kind, concurrencyKey);
+      case "rate": {
+        if (rateKey === undefined) return undefined;
+        const gate = findGate(windows, kind, rateKey);
+        gate.starts.perMs = Math.max(gate.starts.perMs, limits.perMs);
+        return gate;
+      }
+    }
+  };
+
+  const lineOf = (state: ActionState): Line => {
+    const limits = limitsOf(state);
+    const key = lineKeyOf(limits);
+    const known = lines.get(key);
+    if (known !== undefined) return known;
+    const gates = gateKinds.flatMap((kind) => gateOf(kind, limits) ?? []);
+    const line = createLine(key, limits, gates);
+    lines.set(key, line);
+    for (const gate of gates) gate.lines.add(line);
+    return line;
+  };
+
+  /** Puts a line where it belongs; the one that has nobody left goes. */
+  const stand = (line: Line, rank: Rank): void => {
+    const head = line.waiters.peek();
+    if (head === undefined) {
+      line.entry = undefined;
+      lines.delete(line.key);
+      for (const gate of line.gates) {
+        gate.lines.delete(line);
+        tidy(gate);
+      }
+      return;
+    }
+    line.rank = rank;
+    line.entry = { line, head };
+    rank.lines.push(line.entry);
+    curious.add(head);
+  };
+
+  const tidy = (gate: Gate): void => {
+    if (gate.lines.size > 0 || gate.holders.size > 0) return;
+    if (gate.kind === "executor") commands.delete(gate.key);
+    if (gate.kind === "concurrency") keys.delete(gate.key);
+  };
+
+  /** The head of a line came or left: whoever counted on its place is looked at again. */
+  const headChanged = (line: Line): void => {
+    const rank = line.rank ?? ready;
+    stand(line, rank);
+    if (rank.gate !== undefined) touched.add(rank.gate);
+    else for (const gate of line.gates) touched.add(gate);
+  };
+
+  const join = (id: ActionId, state: ActionState): void => {
+    const line = lineOf(state);
+    const waiter: Waiter = { state, priority: priorityOf(state), line, waiting: true };
+    waiters.set(id, waiter);
+    line.waiters.push(waiter);
+    curious.add(waiter);
+    if (line.waiters.peek() !== waiter) return;
+    if (line.rank === undefined) stand(line, ready);
+    else headChanged(line);
   };
 
   const leave = (id: ActionId, waiter: Waiter): void => {
     waiters.delete(id);
-    waiter.queue = undefined;
-    if (waiter.concurrencyKey !== undefined) freed.add(waiter.concurrencyKey);
+    curious.delete(waiter);
+    waiter.waiting = false;
+    if (waiter.line.entry?.head === waiter) headChanged(waiter.line);
   };
 
   const hold = (state: ActionState): void => {
-    const id = state.identity.action_id;
-    gateOf(commands, state.attrs.command).holders.add(id);
-    const key = concurrencyKeyOf(state);
-    if (key !== undefined) gateOf(keys, key).holders.add(id);
+    const limits = limitsOf(state);
+    gateOf("executor", limits)?.holders.add(state.identity.action_id);
+    gateOf("concurrency", limits)?.holders.add(state.identity.action_id);
   };
 
   const release = (state: ActionState): void => {
-    const id = state.identity.action_id;
-    gateOf(commands, state.attrs.command).holders.delete(id);
-    stirred.add(state.attrs.command);
-    const key = concurrencyKeyOf(state);
-    if (key === undefined) return;
-    const gate = gateOf(keys, key);
-    gate.holders.delete(id);
-    if (gate.holders.size === 0 && gate.queue.length === 0) keys.delete(key);
-    else freed.add(key);
+    const limits = limitsOf(state);
+    for (const kind of ["executor", "concurrency"] as const) {
+      const gate = gateOf(kind, limits);
+      if (gate === undefined) continue;
+      gate.holders.delete(state.identity.action_id);
+      touched.add(gate);
+      tidy(gate);
+    }
   };
 
   const countStart = (state: ActionState, atMs: number): void => {
-    const key = rateKeyOf(state);
-    const rate = state.attrs.rate;
-    if (key === undefined || rate === undefined) return;
-    const window = windowOf(windows, key);
-    window.perMs = rate.per_sec * 1_000;
-    window.startsMs = window.startsMs.filter((startMs) => startMs > atMs - window.perMs);
-    window.startsMs.push(atMs);
-    rateChanges.add(key);
+    const gate = gateOf("rate", limitsOf(state));
+    if (gate === undefined) return;
+    addStart(gate.starts, atMs);
+    touched.add(gate);
+    rateChanges.add(gate.key);
   };
 
-  /** Gives those that wait for a key or a window back to their command's queue, as many as fit. */
-  const wake = (nowMs: number): void => {
-    for (const key of freed) {
-      const gate = keys.get(key);
-      if (gate === undefined) continue;
-      for (let given = 0; ; given += 1) {
-        const head = peek(gate.queue);
-        const limit = head?.state.attrs.concurrency?.limit ?? 0;
-        if (head === undefined || gate.holders.size + given >= limit) break;
-        gate.queue.pop();
-        enqueue(head);
+  /** Makes ready the best lines of each rank of a gate, as many as it has room for. */
+  const give = (gate: Gate, selection: Selection): void => {
+    for (const [key, rank] of gate.ranks) {
+      for (let room = roomOf(gate, rank, selection); room > 0; room -= 1) {
+        const entry = rank.lines.pop();
+        if (entry === undefined) break;
+        stand(entry.line, ready);
       }
-      if (gate.holders.size === 0 && gate.queue.length === 0) keys.delete(key);
-    }
-    freed.clear();
-    for (const key of shut) {
-      const window = windows.get(key);
-      if (window === undefined || window.opensAtMs > nowMs) continue;
-      shut.delete(key);
-      for (
-        let head = peek(window.queue), given = 0;
-        head !== undefined;
-        head = peek(window.queue)
-      ) {
-        given += 1;
-        if (given > (head.state.attrs.rate?.limit ?? 1)) {
-          shut.add(key);
-          break;
-        }
-        window.queue.pop();
-        enqueue(head);
+      if (rank.lines.peek() === undefined) {
+        rank.opensAtMs = undefined;
+        gate.ranks.delete(key);
+      } else if (gate.kind === "rate") {
+        rank.opensAtMs = opensAt(gate.starts, rank, selection.nowMs);
+        if (rank.opensAtMs !== undefined) openings.push({ rank, atMs: rank.opensAtMs });
       }
     }
+  };
+
+  /** Admits the first of a line, or sends the line to the gate that refuses it. */
+  const examine = (line: Line, head: Waiter, selection: Selection): void => {
+    const { state } = head;
+    const id = state.identity.action_id;
+    if (isExpired(state, selection.nowMs)) {
+      selection.expired.push(state);
+      leave(id, head);
+      return;
+    }
+    const refusing = line.gates.find(
+      (gate) => roomOf(gate, askOf(gate, line.limits), selection) <= 0,
+    );
+    if (refusing !== undefined) {
+      stand(line, rankOf(refusing, line.limits));
+      // A rate has to say when it opens; the others may have room for who comes next.
+      for (const gate of line.gates) {
+        if (gate !== refusing || gate.kind === "rate") touched.add(gate);
+      }
+      return;
+    }
+    waiters.delete(id);
+    curious.delete(head);
+    head.waiting = false;
+    selection.admit.push(state);
+    for (const gate of line.gates) {
+      const taken = selection.taken.get(gate);
+      if (taken === undefined) selection.taken.set(gate, [id]);
+      else taken.push(id);
+    }
+    stand(line, ready);
   };
 
   const select: Admission["select"] = (nowMs, capacity, admitMax) => {
-    const admit: ActionState[] = [];
-    const defer: Deferral[] = [];
-    const taken = new Map<string, number>();
-    wake(nowMs);
+    const selection: Selection = { nowMs, capacity, taken: new Map(), admit: [], expired: [] };
+    const { admit, expired } = selection;
     if (windows.size > sweepAt) sweep(nowMs);
-    for (const command of stirred) {
-      const gate = gateOf(commands, command);
-      const slots = capacity(command) ?? 0;
-      for (let room = slots - gate.holders.size; room > 0 && admit.length < admitMax;) {
-        const head = peek(gate.queue);
-        if (head === undefined) break;
-        gate.queue.pop();
-        const refusal = keyRefusal(head, taken) ?? rateRefusal(head, nowMs, taken);
-        if (refusal !== undefined) {
-          if (isNews(refusal)) defer.push(refusal);
-          continue;
-        }
-        leaveAdmitted(head, taken);
-        admit.push(head.state);
-        room -= 1;
-      }
-      if (admit.length < admitMax) stirred.delete(command);
-      if (gate.holders.size === 0 && peek(gate.queue) === undefined) commands.delete(command);
+    for (let next = openings.peek(); next !== undefined; next = openings.peek()) {
+      if (next.atMs > nowMs) break;
+      openings.pop();
+      next.rank.opensAtMs = undefined;
+      if (next.rank.gate !== undefined) touched.add(next.rank.gate);
     }
-    explainWaiting(capacity, defer);
-    return { admit, defer, wakeAtMs: nextOpening() };
+    while (admit.length < admitMax) {
+      for (const gate of touched) give(gate, selection);
+      touched.clear();
+      const entry = ready.lines.pop();
+      if (entry === undefined) break;
+      examine(entry.line, entry.head, selection);
+    }
+    const defer = explain(selection);
+    return { admit, defer, expired, wakeAtMs: openings.peek()?.atMs };
   };
 
-  /** Windows that see no start any more and keep nobody waiting say nothing: they go. */
+  /** Tells the curious what they wait for; those that were not looked at yet have to be patient. */
+  const explain = (selection: Selection): readonly Deferral[] => {
+    const defer: Deferral[] = [];
+    const patient = new Set<Waiter>();
+    for (const waiter of curious) {
+      const gate = waiter.line.rank?.gate;
+      if (gate === undefined) {
+        patient.add(waiter);
+        continue;
+      }
+      const told = deferral(waiter.state, gate, selection);
+      if (isNews(told)) defer.push(told);
+    }
+    curious = patient;
+    return defer;
+  };
+
+  /** Windows that see no start any more and that nobody waits for say nothing: they go. */
   const sweep = (nowMs: number): void => {
-    for (const [key, { queue, startsMs, perMs }] of windows) {
-      if (queue.length > 0 || (startsMs.at(-1) ?? 0) > nowMs - perMs) continue;
+    for (const [key, { lines: standing, starts }] of windows) {
+      if (standing.size > 0 || startsWithin(starts, starts.perMs, nowMs) > 0) continue;
       windows.delete(key);
       rateChanges.add(key);
     }
     sweepAt = Math.max(windowsMin, 2 * windows.size);
-  };
-
-  const leaveAdmitted = (waiter: Waiter, taken: Map<string, number>): void => {
-    waiters.delete(waiter.state.identity.action_id);
-    waiter.queue = undefined;
-    for (const key of [waiter.concurrencyKey, waiter.rateKey]) {
-      if (key !== undefined) taken.set(key, (taken.get(key) ?? 0) + 1);
-    }
-  };
-
-  const keyRefusal = (waiter: Waiter, taken: Map<string, number>): Deferral | undefined => {
-    const { concurrencyKey: key, state } = waiter;
-    const limit = state.attrs.concurrency?.limit;
-    if (key === undefined || limit === undefined) return undefined;
-    const gate = gateOf(keys, key);
-    const held = gate.holders.size + (taken.get(key) ?? 0);
-    if (held < limit) return undefined;
-    put(waiter, gate.queue);
-    return deferral(state, `concurrency:${String(state.attrs.concurrency?.key)}`, gate.holders);
-  };
-
-  const rateRefusal = (
-    waiter: Waiter,
-    nowMs: number,
-    taken: Map<string, number>,
-  ): Deferral | undefined => {
-    const { rateKey: key, state } = waiter;
-    const { rate } = state.attrs;
-    if (key === undefined || rate === undefined) return undefined;
-    const window = windowOf(windows, key);
-    const perMs = rate.per_sec * 1_000;
-    const recent = window.startsMs.filter((startMs) => startMs > nowMs - perMs);
-    if (recent.length + (taken.get(key) ?? 0) < rate.limit) return undefined;
-    put(waiter, window.queue);
-    if (waiter.concurrencyKey !== undefined) freed.add(waiter.concurrencyKey);
-    window.opensAtMs = (recent[recent.length - rate.limit] ?? recent[0] ?? nowMs) + perMs;
-    shut.add(key);
-    return deferral(state, `rate:${rate.key}`, none);
-  };
-
-  /** Newcomers that found no room of their command hear of it; those refused by a key already did. */
-  const explainWaiting = (
-    capacity: (command: string) => number | undefined,
-    defer: Deferral[],
-  ): void => {
-    for (const { queue, state } of newcomers) {
-      const { command } = state.attrs;
-      const gate = commands.get(command);
-      if (gate === undefined || queue !== gate.queue) continue;
-      const missing = capacity(command) === undefined;
-      const told = deferral(state, `executor:${command}`, gate.holders);
-      const reason: Deferral = missing ? { ...told, reason: "no_executor" } : told;
-      if (isNews(reason)) defer.push(reason);
-    }
-    newcomers = [];
-  };
-
-  const nextOpening = (): number | undefined => {
-    let earliestMs: number | undefined;
-    for (const key of shut) {
-      const opensAtMs = windows.get(key)?.opensAtMs ?? Infinity;
-      if (earliestMs === undefined || opensAtMs < earliestMs) earliestMs = opensAtMs;
-    }
-    return earliestMs;
   };
 
   return {
@@ -283,112 +326,107 @@ export function createAdmission(): Admission {
         before !== undefined && before.phase !== "started" && after.phase === "started";
       if (starts) countStart(after, atMs);
       const waiter = waiters.get(id);
-      if (!eligible(after)) {
+      if (!isEligible(after)) {
         if (waiter !== undefined) leave(id, waiter);
-      } else if (waiter !== undefined) {
-        waiter.state = after;
-      } else {
-        const newcomer = waiterOf(after);
-        waiters.set(id, newcomer);
-        newcomers.push(newcomer);
-        enqueue(newcomer);
-      }
+      } else if (waiter !== undefined) waiter.state = after;
+      else join(id, after);
     },
     select,
     takeRateChanges: () => {
       const changes: RateWindow[] = [];
-      for (const key of rateChanges)
-        changes.push({ key, startsMs: windows.get(key)?.startsMs ?? [] });
+      for (const key of rateChanges) {
+        const { startsMs, perMs } = windows.get(key)?.starts ?? { startsMs: [], perMs: 0 };
+        changes.push({ key, perMs, startsMs: [...startsMs] });
+      }
       rateChanges.clear();
       return changes;
     },
-    restoreRate: ({ key, startsMs }) => {
-      const window = windowOf(windows, key);
-      window.startsMs = [...startsMs];
-      window.perMs = restoredPerMs;
+    restoreRate: ({ key, perMs, startsMs }) => {
+      const gate = findGate(windows, "rate", key);
+      gate.starts.startsMs = [...startsMs];
+      gate.starts.perMs = Math.max(gate.starts.perMs, perMs);
+      touched.add(gate);
     },
   };
 }
 
-const none: ReadonlySet<ActionId> = new Set();
+const gateKinds = ["executor", "concurrency", "rate"] as const;
+
+function findGate(gates: Map<string, Gate>, kind: Gate["kind"], key: string): Gate {
+  const known = gates.get(key);
+  if (known !== undefined) return known;
+  const gate = createGate({ kind, key });
+  gates.set(key, gate);
+  return gate;
+}
+
+/** How many more may start of those that ask a gate for the same. */
+function roomOf(
+  gate: Gate,
+  { limit, perMs }: Pick<Rank, "limit" | "perMs">,
+  { nowMs, capacity, taken }: Selection,
+): number {
+  const given = gate.holders.size + (taken.get(gate)?.length ?? 0);
+  switch (gate.kind) {
+    case "executor":
+      return (capacity(gate.key) ?? 0) - given;
+    case "concurrency":
+      return limit - given;
+    case "rate":
+      return limit - given - startsWithin(gate.starts, perMs, nowMs);
+  }
+}
 
 function holds(state: ActionState | undefined): boolean {
   return state?.phase === "accepted" || state?.phase === "started";
 }
 
-function eligible(state: ActionState): boolean {
-  if (state.cancelRequested) return false;
-  return state.phase === "requested" || (state.phase === "retrying" && state.ready);
+function isEligible(state: ActionState): boolean {
+  if (state.cancelRequested || isHold(state.deferred?.reason)) return false;
+  if (state.phase === "requested") return state.problem === undefined;
+  return state.phase === "retrying" && state.ready;
 }
 
-function waiterOf(state: ActionState): Waiter {
-  const { priority } = state.identity.tags;
+/** Room alone does not start it: a person or a calendar has the word. */
+function isHold(reason: DeferReason | undefined): boolean {
+  return reason === "approval" || reason === "window" || reason === "paused";
+}
+
+function isExpired({ expiresAtMs }: ActionState, nowMs: number): boolean {
+  return expiresAtMs !== undefined && expiresAtMs <= nowMs;
+}
+
+function deferral(state: ActionState, gate: Gate, { capacity, taken }: Selection): Deferral {
+  const took = gate.kind === "rate" ? [] : (taken.get(gate) ?? []);
+  const missing = gate.kind === "executor" && capacity(gate.key) === undefined;
   return {
     state,
-    queue: undefined,
-    rank: priorities.indexOf(isPriority(priority) ? priority : "normal"),
-    concurrencyKey: concurrencyKeyOf(state),
-    rateKey: rateKeyOf(state),
+    reason: missing ? "no_executor" : "limit",
+    limitKey: limitKeyOf(gate, state),
+    holders: firstOf(gate.holders, took),
+    holdersTotal: gate.holders.size + took.length,
   };
 }
 
-function concurrencyKeyOf(state: ActionState): string | undefined {
-  const key = state.attrs.concurrency?.key;
-  return key === undefined ? undefined : `c\n${tenantOf(state.identity)}\n${key}`;
-}
-
-function rateKeyOf(state: ActionState): string | undefined {
-  const key = state.attrs.rate?.key;
-  return key === undefined ? undefined : `r\n${tenantOf(state.identity)}\n${key}`;
-}
-
-function gateOf(gates: Map<string, Gate>, key: string): Gate {
-  let gate = gates.get(key);
-  if (gate === undefined) {
-    gate = { queue: newQueue(), holders: new Set() };
-    gates.set(key, gate);
-  }
-  return gate;
-}
-
-function windowOf(windows: Map<string, Window>, key: string): Window {
-  let window = windows.get(key);
-  if (window === undefined) {
-    window = { queue: newQueue(), startsMs: [], perMs: 0, opensAtMs: 0 };
-    windows.set(key, window);
-  }
-  return window;
-}
-
-function newQueue(): Queue {
-  return new TinyQueue<Waiter>([], (left, right) =>
-    left.rank === right.rank
-      ? left.state.requestOffset - right.state.requestOffset
-      : left.rank - right.rank,
-  );
-}
-
-function put(waiter: Waiter, queue: Queue): void {
-  waiter.queue = queue;
-  queue.push(waiter);
-}
-
-/** The first that still stands here; those that left or moved on are dropped on the way. */
-function peek(queue: Queue): Waiter | undefined {
-  for (let head = queue.peek(); head !== undefined; head = queue.peek()) {
-    if (head.queue === queue) return head;
-    queue.pop();
-  }
-  return undefined;
-}
-
-function deferral(state: ActionState, limitKey: string, holders: ReadonlySet<ActionId>): Deferral {
+function firstOf(holders: ReadonlySet<ActionId>, took: readonly ActionId[]): readonly ActionId[] {
   const shown: ActionId[] = [];
   for (const holder of holders) {
-    if (shown.length === holdersShown) break;
+    if (shown.length === holdersShown) return shown;
     shown.push(holder);
   }
-  return { state, reason: "limit", limitKey, holders: shown, holdersTotal: holders.size };
+  return shown.concat(took.slice(0, holdersShown - shown.length));
+}
+
+/** A limit as people know it. */
+function limitKeyOf({ kind }: Gate, { attrs }: ActionState): string {
+  switch (kind) {
+    case "executor":
+      return `executor:${attrs.command}`;
+    case "concurrency":
+      return `concurrency:${attrs.concurrency?.key ?? ""}`;
+    case "rate":
+      return `rate:${attrs.rate?.key ?? ""}`;
+  }
 }
 
 function isNews({ state, reason, limitKey }: Deferral): boolean {

@@ -16,8 +16,8 @@ import {
   type Moment,
 } from "./lifecycle-event.ts";
 import type { ActionState } from "./lifecycle.ts";
-import { isPriority, requestEvent } from "./request.ts";
-import { afterFailure } from "./retry.ts";
+import { isPriority, requestEvent, type RequestAttrs } from "./request.ts";
+import { afterFailure, attemptsMaxOf } from "./retry.ts";
 
 type Leased = Extract<ActionState, { phase: "accepted" | "started" }>;
 
@@ -33,8 +33,12 @@ export function decide(state: ActionState, record: LogRecord): readonly NewEvent
     case "action.requested":
       return onRequest(state, record);
     case "action.cancel_requested":
-      return state.phase === "requested" || state.phase === "retrying"
+      return waits(state)
         ? [cancelledEvent(state.identity, moment(state, record), reasonOf(record))]
+        : nothing;
+    case "action.retrying":
+      return waits(state) && state.cancelRequested
+        ? [cancelledEvent(state.identity, moment(state, record), "asked for")]
         : nothing;
     case "timer.fired":
       return onTimer(state, record);
@@ -44,6 +48,8 @@ export function decide(state: ActionState, record: LogRecord): readonly NewEvent
         : nothing;
     case "action.failed":
       return onFailure(state, record);
+    case "action.redriven":
+      return redrive(state, record);
     default:
       return nothing;
   }
@@ -62,9 +68,7 @@ function onRequest(state: ActionState, record: LogRecord): readonly NewEvent[] {
 
 function onTimer(state: ActionState, record: LogRecord): readonly NewEvent[] {
   const name = record.event.attrs["name"];
-  if (name === "ttl" && (state.phase === "requested" || state.phase === "retrying")) {
-    return [expired(state, record)];
-  }
+  if (name === "ttl" && waits(state)) return [expired(state, record)];
   return name === "lease" && leased(state) ? onLeaseLost(state, record) : nothing;
 }
 
@@ -111,8 +115,12 @@ function onFailure(state: ActionState, record: LogRecord): readonly NewEvent[] {
       }),
     );
   }
-  const compensation = leftTraces(state) ? state.attrs.compensate : undefined;
-  if (compensation !== undefined) events.push(compensate(state, record, compensation));
+  const { compensate, compensates } = state.attrs;
+  if (compensate !== undefined && compensates === undefined && leftTraces(state)) {
+    const { command, args } = compensate;
+    const attrs = { command, args, compensates: state.identity.action_id };
+    events.push(follower(state, record, { attrs, purpose: "compensate" }));
+  }
   return events;
 }
 
@@ -132,20 +140,38 @@ function deadLetterReason(
     case "invalid_args":
       return "unprocessable";
     default:
-      return state.error.retryable ? "exhausted" : "failed";
+      if (!state.error.retryable) return "failed";
+      return state.expiresAtMs === undefined || state.attempt >= attemptsMax(state)
+        ? "exhausted"
+        : "deadline";
   }
 }
 
-function compensate(
+function attemptsMax(state: ActionState): number {
+  return attemptsMaxOf({ policy: state.attrs.retry, expiresAtMs: state.expiresAtMs });
+}
+
+/**
+ * The dead letter is settled by the same record, so of all that ask at once one is heard. A request
+ * that could not be read has nothing to ask for again.
+ */
+function redrive(state: ActionState, record: LogRecord): readonly NewEvent[] {
+  if (state.phase !== "failed" || state.acceptedAtMs === undefined) return nothing;
+  const attrs = { ...state.attrs, redrive_of: state.identity.action_id };
+  return [follower(state, record, { attrs, purpose: "redrive" })];
+}
+
+/** A new action in the place of an ended one: its key is derived, so it is asked for once. */
+function follower(
   state: ActionState,
   record: LogRecord,
-  call: NonNullable<ActionState["attrs"]["compensate"]>,
+  { attrs, purpose }: { readonly attrs: RequestAttrs; readonly purpose: "compensate" | "redrive" },
 ): NewEvent {
   const { identity } = state;
   const { tenant, priority } = identity.tags;
   return requestEvent({
-    attrs: { ...call, compensates: identity.action_id },
-    idempotencyKey: `compensate/${identity.action_id}`,
+    attrs,
+    idempotencyKey: `${purpose}/${identity.action_id}`,
     entityId: identity.entity_id,
     ts: timestamp(record.ingestedAtMs),
     source: { system: "deed", ns: { component: "lifecycle" } },
@@ -175,6 +201,11 @@ function moment(state: ActionState, record: LogRecord): Moment {
 
 function leased(state: ActionState): state is Leased {
   return state.phase === "accepted" || state.phase === "started";
+}
+
+/** True where no attempt is at work: the lifecycle itself may end it. */
+function waits(state: ActionState): boolean {
+  return state.phase === "requested" || state.phase === "accepted" || state.phase === "retrying";
 }
 
 function reasonOf(record: LogRecord): string | undefined {

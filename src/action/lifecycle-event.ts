@@ -4,8 +4,7 @@
  * All carry the entity, the correlation, the execution and the tags of the request: whoever reads one
  * of them alone knows whose it is. `tags` is shared, not copied.
  */
-import type { JsonObject } from "../base/json.ts";
-import type { Json } from "../base/json.ts";
+import type { Json, JsonObject } from "../base/json.ts";
 import type { DeedError } from "../event/error.ts";
 import type { DeedEvent, EventSource, NewEvent, Tags } from "../event/envelope.ts";
 import type { ActionId, EventId, ExecutionId, WorkerId } from "../event/ids.ts";
@@ -38,7 +37,17 @@ export type LeaseAttrs = {
   readonly idempotent: boolean;
 };
 
-export type DeferReason = "limit" | "approval" | "window" | "paused" | "no_executor";
+/**
+ * Why an action waits. `limit` and `no_executor`: for room, and whoever gives it room starts it.
+ * `approval`, `window` and `paused` are holds: room alone does not start it.
+ */
+export const deferReasons = ["limit", "no_executor", "approval", "window", "paused"] as const;
+
+export type DeferReason = (typeof deferReasons)[number];
+
+export function isDeferReason(value: unknown): value is DeferReason {
+  return deferReasons.some((reason) => reason === value);
+}
 
 /** `attrs` of `action.deferred`: why it waits, and for whom. */
 export type DeferredAttrs = {
@@ -75,11 +84,11 @@ export function identityOf(request: DeedEvent | NewEvent, actionId: ActionId): A
 }
 
 export function acceptedEvent(identity: ActionIdentity, at: Moment, lease: LeaseAttrs): NewEvent {
-  return lifecycleEvent("action.accepted", identity, at, lease);
+  return lifecycleEvent({ type: "action.accepted", attrs: lease }, identity, at);
 }
 
 export function startedEvent(identity: ActionIdentity, at: Moment, lease: LeaseAttrs): NewEvent {
-  return lifecycleEvent("action.started", identity, at, lease);
+  return lifecycleEvent({ type: "action.started", attrs: lease }, identity, at);
 }
 
 export function deferredEvent(
@@ -87,7 +96,7 @@ export function deferredEvent(
   at: Moment,
   attrs: DeferredAttrs,
 ): NewEvent {
-  return lifecycleEvent("action.deferred", identity, at, attrs);
+  return lifecycleEvent({ type: "action.deferred", attrs: attrs }, identity, at);
 }
 
 /** Progress for people (`percent`, `message`), or a heartbeat (`lease_until` alone). */
@@ -96,7 +105,7 @@ export function progressEvent(
   at: Moment,
   attrs: { readonly percent?: number; readonly message?: string; readonly lease_until?: string },
 ): NewEvent {
-  return lifecycleEvent("action.progress", identity, at, attrs);
+  return lifecycleEvent({ type: "action.progress", attrs: attrs }, identity, at);
 }
 
 /** `at.attempt` is the number of the attempt to come. */
@@ -106,19 +115,23 @@ export function retryingEvent(
   retry: { readonly delayMs: number; readonly retryAt: string; readonly error: DeedError },
 ): NewEvent {
   const attrs = { delay_ms: retry.delayMs, retry_at: retry.retryAt, error: retry.error };
-  return lifecycleEvent("action.retrying", identity, at, attrs);
+  return lifecycleEvent({ type: "action.retrying", attrs: attrs }, identity, at);
 }
 
 export function succeededEvent(identity: ActionIdentity, at: Moment, result: Json): NewEvent {
-  return lifecycleEvent("action.succeeded", identity, at, { result });
+  return lifecycleEvent({ type: "action.succeeded", attrs: { result } }, identity, at);
 }
 
 export function failedEvent(identity: ActionIdentity, at: Moment, error: DeedError): NewEvent {
-  return lifecycleEvent("action.failed", identity, at, { error });
+  return lifecycleEvent({ type: "action.failed", attrs: { error } }, identity, at);
 }
 
 export function cancelledEvent(identity: ActionIdentity, at: Moment, reason?: string): NewEvent {
-  return lifecycleEvent("action.cancelled", identity, at, reason === undefined ? {} : { reason });
+  return lifecycleEvent(
+    { type: "action.cancelled", attrs: reason === undefined ? {} : { reason } },
+    identity,
+    at,
+  );
 }
 
 export function cancelRequestedEvent(
@@ -126,7 +139,7 @@ export function cancelRequestedEvent(
   at: Moment,
   asked: { readonly reason?: string; readonly by?: string },
 ): NewEvent {
-  return lifecycleEvent("action.cancel_requested", identity, at, asked);
+  return lifecycleEvent({ type: "action.cancel_requested", attrs: asked }, identity, at);
 }
 
 export function deadLetteredEvent(
@@ -134,7 +147,7 @@ export function deadLetteredEvent(
   at: Moment,
   attrs: DeadLetterAttrs,
 ): NewEvent {
-  return lifecycleEvent("action.dead_lettered", identity, at, attrs);
+  return lifecycleEvent({ type: "action.dead_lettered", attrs: attrs }, identity, at);
 }
 
 export function redrivenEvent(
@@ -142,7 +155,7 @@ export function redrivenEvent(
   at: Moment,
   attrs: { readonly new_action_id: ActionId; readonly by?: string },
 ): NewEvent {
-  return lifecycleEvent("action.redriven", identity, at, attrs);
+  return lifecycleEvent({ type: "action.redriven", attrs: attrs }, identity, at);
 }
 
 export function discardedEvent(
@@ -150,17 +163,15 @@ export function discardedEvent(
   at: Moment,
   attrs: { readonly by: string; readonly reason: string },
 ): NewEvent {
-  return lifecycleEvent("action.discarded", identity, at, attrs);
+  return lifecycleEvent({ type: "action.discarded", attrs: attrs }, identity, at);
 }
 
 const source: EventSource = { system: "deed", ns: { component: "lifecycle" } };
 
-/** Undefined members are left out of the stored JSON, so copying them costs nothing. */
 function lifecycleEvent(
-  type: OwnEventType,
+  { type, attrs }: { readonly type: OwnEventType; readonly attrs: JsonObject },
   identity: ActionIdentity,
   at: Moment,
-  attrs: JsonObject,
 ): NewEvent {
   return {
     ts: at.ts,

@@ -10,10 +10,11 @@
  * 1. An ended action never moves again, whatever arrives; so it has exactly one terminal event.
  * 2. Each assignment has a new attempt number. The number is the fence: what another attempt than the
  *    current one reports is refused as `superseded`.
- * 3. Nothing is started after its ttl or its cancel: `decide` ends it when the ttl fires or the cancel
- *    is asked for, and admission offers neither.
- * 4. An open action always waits for something: a lease or a time (`dueOf`), or for room, which
- *    `action.deferred` names.
+ * 3. Nothing is accepted or started after its ttl or its cancel: `decide` ends it when the ttl fires or
+ *    the cancel is asked for, admission offers neither, and the fold refuses what comes all the same.
+ * 4. An open action always waits for something: a lease or a time (`dueOf`), or for room or a person,
+ *    which `action.deferred` names.
+ * 5. Whatever a record carries, it is folded or refused, and nothing throws.
  */
 import { unreachable } from "../base/assert.ts";
 import { isJsonObject, type JsonObject } from "../base/json.ts";
@@ -21,7 +22,12 @@ import { err, ok, type Result } from "../base/result.ts";
 import { deedError, isErrorKind, type DeedError, type ErrorKind } from "../event/error.ts";
 import type { LogRecord } from "../event/envelope.ts";
 import { workerId, type EventId, type Offset, type WorkerId } from "../event/ids.ts";
-import { identityOf, type ActionIdentity, type DeferReason } from "./lifecycle-event.ts";
+import {
+  identityOf,
+  isDeferReason,
+  type ActionIdentity,
+  type DeferReason,
+} from "./lifecycle-event.ts";
 import { requestProblem, type RequestAttrs } from "./request.ts";
 
 /** What is known of an action in every phase. Times in milliseconds since the Unix epoch. */
@@ -78,12 +84,19 @@ export type ActionState =
       })
   | (Common & Ended & { readonly phase: "cancelled" });
 
-export type ActionPhase = ActionState["phase"];
-
 /** Why a record changed nothing. It is kept on the log, marked with `kind` as its anomaly. */
 export type OutOfOrder = {
   readonly kind:
-    "terminal" | "superseded" | "out_of_order" | "unknown_action" | "malformed" | "stale_timer";
+    | "terminal"
+    | "superseded"
+    | "out_of_order"
+    | "unknown_action"
+    | "malformed"
+    | "stale_timer"
+    /** Accepted or started after the ttl. */
+    | "expired"
+    /** Accepted or started after the cancel was asked for. */
+    | "cancel_requested";
   readonly message: string;
 };
 
@@ -99,13 +112,12 @@ export function dueOf(state: ActionState): ActionDue | undefined {
     case "requested":
       return ttlDue(state);
     case "accepted":
+      return earlier(ttlDue(state), { name: "lease", dueMs: state.leaseUntilMs });
     case "started":
       return { name: "lease", dueMs: state.leaseUntilMs };
-    case "retrying": {
-      const ttl = ttlDue(state);
-      if (state.ready || (ttl !== undefined && ttl.dueMs < state.retryAtMs)) return ttl;
-      return { name: "retry", dueMs: state.retryAtMs };
-    }
+    case "retrying":
+      if (state.ready) return ttlDue(state);
+      return earlier(ttlDue(state), { name: "retry", dueMs: state.retryAtMs });
     case "succeeded":
     case "failed":
     case "cancelled":
@@ -164,10 +176,13 @@ function begin(record: LogRecord): Result<ActionState, OutOfOrder> {
       `${event.event_type} of an action that was never requested`,
     );
   }
-  const problem = requestProblem(event.attrs);
-  const attrs =
+  const atMs = timeOf(event.ts);
+  const problem =
+    requestProblem(event.attrs) ??
+    (atMs === undefined ? "Cannot process the request as its ts is no time" : undefined);
+  const attrs: RequestAttrs =
     problem === undefined ? (event.attrs as RequestAttrs) : { command: "unprocessable", args: {} };
-  const requestedAtMs = Date.parse(event.ts);
+  const requestedAtMs = atMs ?? record.ingestedAtMs;
   return ok({
     phase: "requested",
     identity: identityOf(event, event.action_id),
@@ -193,6 +208,10 @@ function takeLease(
 ): Result<ActionState, OutOfOrder> {
   const { event } = record;
   if (event.attempt !== state.attempt) return superseded(state, record);
+  if (state.cancelRequested) return tooLate("cancel_requested", state, record);
+  if (state.expiresAtMs !== undefined && state.expiresAtMs <= record.ingestedAtMs) {
+    return tooLate("expired", state, record);
+  }
   const worker = event.attrs["worker_id"];
   const leaseUntilMs = timeOf(event.attrs["lease_until"]);
   if (typeof worker !== "string" || leaseUntilMs === undefined) {
@@ -223,13 +242,11 @@ function takeLease(
 function defer(state: ActionState, record: LogRecord): Result<ActionState, OutOfOrder> {
   if (state.phase !== "requested" && state.phase !== "retrying") return refused(state, record);
   const { reason, limit_key: limitKey } = record.event.attrs;
+  if (!isDeferReason(reason)) return outOfOrder("malformed", "action.deferred has no known reason");
   return ok({
     ...state,
     ...marks(record),
-    deferred: {
-      reason: reason as DeferReason,
-      limitKey: typeof limitKey === "string" ? limitKey : undefined,
-    },
+    deferred: { reason, limitKey: typeof limitKey === "string" ? limitKey : undefined },
   });
 }
 
@@ -273,6 +290,7 @@ function end(state: ActionState, record: LogRecord): Result<ActionState, OutOfOr
   }
   if (event.event_type === "action.cancelled") return ok(ended(state, record, "cancelled"));
   const error = errorOf(event.attrs);
+  if (state.phase === "requested" && !endsRequest.has(error.kind)) return refused(state, record);
   const failed = ended(state, record, "failed");
   return ok({ ...failed, error, errorKind: error.kind, deadLetter: undefined });
 }
@@ -301,11 +319,15 @@ function ended<P extends string>(
   };
 }
 
+/** How a request may fail that nobody has taken. */
+const endsRequest: ReadonlySet<ErrorKind> = new Set(["ttl_expired", "rejected", "unprocessable"]);
+
 function fire(state: ActionState, record: LogRecord): Result<ActionState, OutOfOrder> {
   const { name, due_ms: dueMs } = record.event.attrs;
   const due = dueOf(state);
   if (due === undefined || due.name !== name || due.dueMs !== dueMs) {
-    return outOfOrder("stale_timer", `timer ${String(name)} is not what the action waits for`);
+    const named = typeof name === "string" ? name : "without a name";
+    return outOfOrder("stale_timer", `timer ${named} is not what the action waits for`);
   }
   if (state.phase === "retrying" && name === "retry") {
     return ok({ ...state, ...marks(record), ready: true });
@@ -335,6 +357,11 @@ const deadLetterOf: { readonly [type: string]: "pending" | "redriven" | "discard
 
 function ttlDue(state: Common): ActionDue | undefined {
   return state.expiresAtMs === undefined ? undefined : { name: "ttl", dueMs: state.expiresAtMs };
+}
+
+/** Of two that fall on one instant, the ttl: what could still be started then is over. */
+function earlier(ttl: ActionDue | undefined, other: ActionDue): ActionDue {
+  return ttl !== undefined && ttl.dueMs <= other.dueMs ? ttl : other;
 }
 
 function marks(record: LogRecord): Pick<Common, "lastOffset" | "lastEventId"> {
@@ -389,6 +416,15 @@ function superseded(state: ActionState, record: LogRecord): Result<never, OutOfO
     "superseded",
     `${type} of attempt ${String(attempt)}, current is ${String(state.attempt)}`,
   );
+}
+
+function tooLate(
+  kind: "expired" | "cancel_requested",
+  state: ActionState,
+  record: LogRecord,
+): Result<never, OutOfOrder> {
+  const why = kind === "expired" ? "its ttl has ended" : "its cancel was asked for";
+  return outOfOrder(kind, `${record.event.event_type} in ${state.phase} as ${why}`);
 }
 
 function outOfOrder(kind: OutOfOrder["kind"], message: string): Result<never, OutOfOrder> {

@@ -3,17 +3,19 @@ import { Compile } from "typebox/compile";
 import { err, ok, type Result } from "../base/result.ts";
 import type { DeedError } from "../event/error.ts";
 import { schemaError } from "../event/schema.ts";
-import type { RequestAttrs } from "./request.ts";
+import { commandPattern, requestLimits, type RequestAttrs } from "./request.ts";
 
 const strict = { additionalProperties: false };
 
 const args = Type.Record(Type.String(), Type.Unknown());
 
 const command = Type.String({
-  pattern: "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$",
+  pattern: commandPattern,
   maxLength: 128,
   description: "What to do: a dotted lower-case name",
 });
+
+const delayMs = Type.Number({ minimum: 0, maximum: requestLimits.delayMsMax });
 
 const key = Type.String({ minLength: 1, maxLength: 512 });
 
@@ -21,28 +23,35 @@ const key = Type.String({ minLength: 1, maxLength: 512 });
 export const requestMembers = {
   command,
   args: Type.Optional(args),
-  ttl_sec: Type.Optional(Type.Number({ minimum: 0, maximum: 31_536_000 })),
-  timeout_sec: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 86_400 })),
+  ttl_sec: Type.Optional(Type.Number({ minimum: 0, maximum: requestLimits.ttlSecMax })),
+  timeout_sec: Type.Optional(
+    Type.Number({ exclusiveMinimum: 0, maximum: requestLimits.timeoutSecMax }),
+  ),
   retry: Type.Optional(
     Type.Object(
       {
-        attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
-        initial_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 86_400_000 })),
-        max_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 86_400_000 })),
-        multiplier: Type.Optional(Type.Number({ minimum: 1, maximum: 100 })),
+        attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: requestLimits.attemptsMax })),
+        initial_ms: Type.Optional(delayMs),
+        max_ms: Type.Optional(delayMs),
+        multiplier: Type.Optional(
+          Type.Number({ minimum: 1, maximum: requestLimits.multiplierMax }),
+        ),
       },
       strict,
     ),
   ),
   concurrency: Type.Optional(
-    Type.Object({ key, limit: Type.Integer({ minimum: 1, maximum: 1_000_000 }) }, strict),
+    Type.Object(
+      { key, limit: Type.Integer({ minimum: 1, maximum: requestLimits.concurrencyMax }) },
+      strict,
+    ),
   ),
   rate: Type.Optional(
     Type.Object(
       {
         key,
-        limit: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
-        per_sec: Type.Number({ exclusiveMinimum: 0, maximum: 3_600 }),
+        limit: Type.Integer({ minimum: 1, maximum: requestLimits.rateMax }),
+        per_sec: Type.Number({ exclusiveMinimum: 0, maximum: requestLimits.ratePerSecMax }),
       },
       strict,
     ),

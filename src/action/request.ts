@@ -107,33 +107,94 @@ export function requestEvent(request: ActionRequest): NewEvent {
   };
 }
 
-const commandPattern = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$/;
+/** The limits of a request: the same at the edge (`request-schema.ts`) and in the fold. */
+export const requestLimits = {
+  /** A year. */
+  ttlSecMax: 31_536_000,
+  /** A day. */
+  timeoutSecMax: 86_400,
+  attemptsMax: 1_000,
+  /** A day. */
+  delayMsMax: 86_400_000,
+  multiplierMax: 100,
+  concurrencyMax: 1_000_000,
+  /** The starts of a window are kept one by one. */
+  rateMax: 10_000,
+  /** A week. */
+  ratePerSecMax: 604_800,
+} as const;
+
+export const commandPattern = "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$";
+
+const commandName = new RegExp(commandPattern);
 
 /**
  * What keeps the attrs of a request from being processed at all; `undefined` where nothing does.
  *
  * The full check with pointers is `parseRequestAttrs`, at the edge. This one guards the fold against
- * what reached the log by another way.
+ * what reached the log by another way: whatever passes it can be folded and decided without a throw.
  */
 export function requestProblem(attrs: JsonObject): string | undefined {
-  const { command, args, ttl_sec: ttlSec } = attrs;
-  if (typeof command !== "string" || !commandPattern.test(command)) {
-    return `Cannot process the request as its command is not a dotted lower-case name: got ${JSON.stringify(command)}`;
+  const { command, args, ttl_sec: ttlSec, timeout_sec: timeoutSec } = attrs;
+  const problem = callProblem({ command, args });
+  if (problem !== undefined) return `Cannot process the request as its ${problem}`;
+  if (!isOptional(ttlSec, [0, requestLimits.ttlSecMax])) {
+    return unfit("ttl_sec", `must be a number from 0 to ${String(requestLimits.ttlSecMax)}`);
   }
-  if (!isJsonObject(args)) return "Cannot process the request as args must be an object";
-  if (ttlSec !== undefined && !(typeof ttlSec === "number" && ttlSec >= 0)) {
-    return "Cannot process the request as ttl_sec must be a number >= 0";
+  if (!isOptional(timeoutSec, [0, requestLimits.timeoutSecMax]) || timeoutSec === 0) {
+    return unfit(
+      "timeout_sec",
+      `must be a number > 0, at most ${String(requestLimits.timeoutSecMax)}`,
+    );
   }
-  return limitProblem("concurrency", attrs["concurrency"]) ?? limitProblem("rate", attrs["rate"]);
+  const { concurrency, rate, retry, compensate } = attrs;
+  if (concurrency !== undefined && !isLimit(concurrency, requestLimits.concurrencyMax)) {
+    return unfit("concurrency", "is not a limit with a key");
+  }
+  if (rate !== undefined && !isRate(rate)) return unfit("rate", "is not a limit with a key");
+  if (retry !== undefined && !isRetryPolicy(retry)) return unfit("retry", "is not a retry policy");
+  if (compensate === undefined) return undefined;
+  const undo = isJsonObject(compensate) ? callProblem(compensate) : "form is not {command, args}";
+  return undo === undefined ? undefined : unfit("compensate", `cannot be asked for: its ${undo}`);
 }
 
-function limitProblem(name: string, limit: Json | undefined): string | undefined {
-  if (limit === undefined) return undefined;
-  const valid =
-    isJsonObject(limit) &&
-    typeof limit["key"] === "string" &&
-    typeof limit["limit"] === "number" &&
-    limit["limit"] >= 1 &&
-    (name === "concurrency" || (typeof limit["per_sec"] === "number" && limit["per_sec"] > 0));
-  return valid ? undefined : `Cannot process the request as ${name} is not a limit with a key`;
+function unfit(member: string, what: string): string {
+  return `Cannot process the request as ${member} ${what}`;
+}
+
+function callProblem({ command, args }: JsonObject): string | undefined {
+  if (typeof command !== "string" || !commandName.test(command)) {
+    return `command is not a dotted lower-case name: got ${command === undefined ? "none" : JSON.stringify(command)}`;
+  }
+  return isJsonObject(args) ? undefined : "args must be an object";
+}
+
+function isRetryPolicy(retry: Json): boolean {
+  if (!isJsonObject(retry)) return false;
+  const { attemptsMax, delayMsMax, multiplierMax } = requestLimits;
+  return (
+    isOptional(retry["attempts"], [1, attemptsMax]) &&
+    isOptional(retry["initial_ms"], [0, delayMsMax]) &&
+    isOptional(retry["max_ms"], [0, delayMsMax]) &&
+    isOptional(retry["multiplier"], [1, multiplierMax])
+  );
+}
+
+function isLimit(limit: Json, max: number): limit is JsonObject {
+  if (!isJsonObject(limit)) return false;
+  return typeof limit["key"] === "string" && isWithin(limit["limit"], [1, max]);
+}
+
+function isRate(rate: Json): boolean {
+  if (!isLimit(rate, requestLimits.rateMax)) return false;
+  const { per_sec: perSec } = rate;
+  return isWithin(perSec, [0, requestLimits.ratePerSecMax]) && perSec !== 0;
+}
+
+function isOptional(value: Json | undefined, range: readonly [number, number]): boolean {
+  return value === undefined || isWithin(value, range);
+}
+
+function isWithin(value: Json | undefined, [min, max]: readonly [number, number]): boolean {
+  return typeof value === "number" && value >= min && value <= max;
 }

@@ -3,8 +3,9 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { pino, type Logger } from "pino";
-import { createApi } from "../api/server.ts";
+import { createApi, type Api } from "../api/server.ts";
 import type { Clock } from "../base/clock.ts";
+import { fault } from "../event/error.ts";
 import { workerId } from "../event/ids.ts";
 import { createFolderBlobs } from "../executor/blob/folder.ts";
 import type { Executor } from "../executor/executor.ts";
@@ -21,6 +22,7 @@ import { probeSource } from "../source/probe/probe.ts";
 import type { Source, SourceContext } from "../source/source.ts";
 import type { Config, SourceConfig } from "./config.ts";
 import { createMetrics } from "./metrics.ts";
+import { createReadiness } from "./readiness.ts";
 import { watchRuleFiles } from "./rule-files.ts";
 import { createSystemClock } from "./system-clock.ts";
 
@@ -31,6 +33,8 @@ export type RunningApp = {
   /** Sources first, then what runs, then the API and the log. */
   readonly stop: () => Promise<void>;
 };
+
+type Warn = SourceContext["warn"];
 
 /** How often retention is applied where the configuration names any. */
 const retainMs = 3_600_000;
@@ -43,50 +47,85 @@ export function createLogger(level: string): Logger {
   );
 }
 
-/** @throws {LogError} where the log cannot be opened, {Fault} where it may not listen. */
+/**
+ * Starts one node: when it returns, the node serves. What was begun is ended again where a later step fails.
+ *
+ * @throws {LogError} where the log cannot be opened, {Fault} where it cannot listen.
+ */
 export async function startApp(config: Config, logger: Logger): Promise<RunningApp> {
-  mkdirSync(config.data, { recursive: true });
+  const ends: (() => Promise<void> | void)[] = [];
+  const stop = async (): Promise<void> => {
+    const failures: unknown[] = [];
+    for (let end = ends.pop(); end !== undefined; end = ends.pop()) {
+      try {
+        await end();
+      } catch (thrown) {
+        failures.push(thrown);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  };
+  try {
+    return { ...(await startParts(config, logger, ends)), stop };
+  } catch (thrown) {
+    await stop();
+    throw thrown;
+  }
+}
+
+/** @param ends what ends each part, in the order of beginning; the last one begun is ended first. */
+async function startParts(
+  config: Config,
+  logger: Logger,
+  ends: (() => Promise<void> | void)[],
+): Promise<Omit<RunningApp, "stop">> {
   const clock = createSystemClock();
-  const warn = (message: string, detail: Readonly<Record<string, unknown>> = {}): void => {
+  const warn: Warn = (message, detail = {}) => {
     logger.warn(plain(detail), message);
   };
+  mkdirSync(config.data, { recursive: true });
   const log = await openSqliteLog({
     path: config.logPath,
     clock,
     ...defined({ dedupWindowMs: config.dedupWindowMs, eventBytesMax: config.eventBytesMax }),
   });
+  ends.push(() => log.close());
+  const readiness = createReadiness(log, clock);
+  const watched: Log = { ...log, append: readiness.append };
   const executors = executorsOf(config);
   const worker = createWorker({
     id: workerId(`local-${randomUUID()}`),
     executors,
-    report: log.append,
+    report: watched.append,
     clock,
     blobs: createFolderBlobs(join(config.data, "blobs")),
     leaseMs: config.leaseMs,
     warn,
   });
-  const kernel = createKernel({ log, worker, clock, warn, leaseMs: config.leaseMs });
-  await kernel.start();
+  const kernel = createKernel({ log: watched, worker, clock, warn, leaseMs: config.leaseMs });
   const metrics = createMetrics(log, kernel.stats);
+  ends.push(metrics.stop);
   const outcomes = createOutcomes(log);
-  let stopping = false;
   const api = await createApi({
-    log,
+    log: watched,
     outcomes,
     clock,
     commands: () => executors,
     rules: () => kernel.stats().rules,
     metrics,
-    notReady: () => (stopping ? "the program is stopping" : undefined),
+    notReady: readiness.notReady,
     tokens: config.tokens,
     ...defined({ bodyBytesMax: config.bodyBytesMax }),
     onError: (thrown, request) => {
       logger.error({ ...plain({ thrown }), ...request }, "A request failed");
     },
   });
+  ends.push(api.close, outcomes.close, () => kernel.stop(config.graceMs));
+  await kernel.start();
+  const url = await listen(api, config);
   const rules = await watchRuleFiles({
     paths: config.rules,
-    log,
+    log: watched,
     active: () => kernel.stats().rules,
     clock,
     warn,
@@ -94,27 +133,28 @@ export async function startApp(config: Config, logger: Logger): Promise<RunningA
       logger.info(message);
     },
   });
-  const sources = config.sources.map(sourceOf);
-  const stopRetention = retainRegularly(log, clock, config, warn);
-  const stop = async (): Promise<void> => {
-    stopping = true;
-    stopRetention();
-    await Promise.all(sources.map((source) => source.stop()));
-    await rules.stop();
-    await kernel.stop(config.graceMs);
-    outcomes.close();
-    await api.close();
-    metrics.stop();
-    await log.close();
-  };
+  ends.push(rules.stop);
+  ends.push(retainRegularly({ log, clock, retention: config.retention, warn }));
+  for (const source of config.sources.map(sourceOf)) {
+    ends.push(source.stop);
+    await source.start(sourceContext(source.name, watched, { clock, warn }));
+  }
+  ends.push(readiness.stopping);
+  return { url, log, kernel };
+}
+
+/** @throws {Fault} where the address is taken, is not of this machine, or may not be served. */
+async function listen(api: Api, { host, port }: Config): Promise<string> {
   try {
-    const url = await api.listen({ host: config.host, port: config.port });
-    await Promise.all(
-      sources.map((source) => source.start(sourceContext(source.name, log, { clock, warn }))),
-    );
-    return { url, log, kernel, stop };
+    return await api.listen({ host, port });
   } catch (thrown) {
-    await stop();
+    const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
+    const at = `Cannot listen on ${host}:${String(port)}`;
+    const wayOut = "choose another with listen in deed.yaml, or with DEED_LISTEN";
+    if (code === "EADDRINUSE")
+      throw fault("unavailable", `${at} as another program does: stop it, or ${wayOut}`);
+    if (code === "EACCES" || code === "EADDRNOTAVAIL" || code === "ENOTFOUND")
+      throw fault("unavailable", `${at} as the system refuses it (${code}): ${wayOut}`);
     throw thrown;
   }
 }
@@ -179,12 +219,17 @@ function sourceContext(
   };
 }
 
-function retainRegularly(
-  log: Log,
-  clock: Clock,
-  { retention }: Config,
-  warn: SourceContext["warn"],
-): () => void {
+function retainRegularly({
+  log,
+  clock,
+  retention,
+  warn,
+}: {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly retention: Config["retention"];
+  readonly warn: Warn;
+}): () => void {
   if (Object.keys(retention).length === 0) return () => undefined;
   let cancel: () => void;
   const retain = (): void => {

@@ -3,7 +3,8 @@ import { topics } from "../event/topic.ts";
 
 const strict = { additionalProperties: false };
 
-const duration = Type.String({ pattern: "^(\\d+(\\.\\d+)?(ms|s|m|h|d))+$" });
+/** Read by `parseDurationMs`, whose refusal says more than a pattern. */
+const duration = Type.String();
 
 const text = Type.String({ minLength: 1 });
 
@@ -81,6 +82,18 @@ export const configSchema = Type.Object(
           token_env: Type.Optional(text),
           token_file: Type.Optional(text),
           tenant: Type.Optional(text),
+          tokens: Type.Optional(
+            Type.Array(
+              Type.Object(
+                {
+                  tenant: text,
+                  token_env: Type.Optional(text),
+                  token_file: Type.Optional(text),
+                },
+                strict,
+              ),
+            ),
+          ),
           body_bytes_max: Type.Optional(Type.Integer({ minimum: 1_024 })),
         },
         strict,

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 import { anomalyTag, type LogRecord } from "../event/envelope.ts";
+import type { Json } from "../base/json.ts";
 import type { ActionId } from "../event/ids.ts";
 import type { KernelStats } from "../kernel/kernel.ts";
 import type { Log } from "../log/log.ts";
@@ -82,14 +83,14 @@ export function createMetrics(log: Log, stats: () => KernelStats): Metrics {
     const { event_type: type, action_id: action, attrs, tags } = event;
     if (tags[anomalyTag] !== undefined) return;
     if (type.startsWith("rule."))
-      rules.inc({ rule: String(attrs["rule"] ?? attrs["name"]), did: type.slice("rule.".length) });
+      rules.inc({ rule: label(attrs["rule"] ?? attrs["name"]), did: type.slice("rule.".length) });
     if (action === undefined) return;
-    const command = String(tags["action"]);
+    const command = label(tags["action"]);
     if (type === "action.requested") {
       if (requestedMs.size < openMax) requestedMs.set(action, Date.parse(event.ts));
-    } else if (type === "action.deferred") deferred.inc({ reason: String(attrs["reason"]) });
+    } else if (type === "action.deferred") deferred.inc({ reason: label(attrs["reason"]) });
     else if (type === "action.retrying") retries.inc({ command });
-    else if (type === "action.dead_lettered") dead.inc({ reason: String(attrs["reason"]) });
+    else if (type === "action.dead_lettered") dead.inc({ reason: label(attrs["reason"]) });
     const startedMs = requestedMs.get(action);
     const takenSec =
       startedMs === undefined ? undefined : Math.max(0, Date.parse(event.ts) - startedMs) / 1_000;
@@ -104,6 +105,10 @@ export function createMetrics(log: Log, stats: () => KernelStats): Metrics {
     for (const record of records) count(record);
   });
   return { contentType: registry.contentType, render: () => registry.metrics(), stop };
+}
+
+function label(value: Json | undefined): string {
+  return typeof value === "string" ? value : "unknown";
 }
 
 function gauges(registers: Registry[], log: Log, stats: () => KernelStats): void {

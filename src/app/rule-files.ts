@@ -1,9 +1,10 @@
 /**
  * Keeps the active rules the same as the rule files.
  *
- * 1. A file that cannot be read as rules changes nothing: its problems are told, the old rules stay.
+ * Invariants
+ * 1. A file that cannot be read as rules changes nothing: its problems are told once, the old rules stay.
  * 2. A change becomes active by an event, at that event's offset.
- * 3. A rule whose file is gone is deactivated.
+ * 3. A rule whose file is gone is deactivated. A file or folder that is there and cannot be read is not gone.
  */
 import { watch, type FSWatcher } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
@@ -43,50 +44,68 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
   const { clock, warn, info } = options;
   const seen = new Map<string, { readonly text: string; readonly rules: readonly Loaded[] }>();
   const watchers: FSWatcher[] = [];
+  /** Files that were broken from the start: what the log holds of them stays. */
+  const keptFiles = new Set<string>();
+  const told = createTold(warn);
   let working = Promise.resolve();
   let cancel: (() => void) | undefined;
   let stopped = false;
 
   const look = async (): Promise<void> => {
-    const files = (await Promise.all(options.paths.map((path) => filesIn(path, warn)))).flat();
-    for (const known of seen.keys()) if (!files.includes(known)) seen.delete(known);
+    told.begin();
+    const found = await Promise.all(options.paths.map((path) => findRuleFiles(path)));
+    const files = found.flatMap((one) => one.files);
+    const unread = found.flatMap((one) => (one.unread === undefined ? [] : [one.path]));
+    for (const { problem } of found) if (problem !== undefined) told.warn(problem);
+    for (const known of [...seen.keys(), ...keptFiles]) {
+      if (files.includes(known) || unread.some((path) => isWithin(known, path))) continue;
+      seen.delete(known);
+      keptFiles.delete(known);
+    }
     for (const file of files) await load(file);
-    await settle([...seen.values()].flatMap(({ rules }) => rules));
+    await settle(
+      [...seen.values()].flatMap(({ rules }) => rules),
+      unread,
+    );
   };
 
   const load = async (file: string): Promise<void> => {
-    const text = await readFile(file, "utf8");
     const before = seen.get(file);
-    if (before?.text === text) return;
+    const text = await readFile(file, "utf8").catch((thrown: unknown) => {
+      told.warn(`${file} cannot be read and the rules it held before stay active: ${why(thrown)}`);
+      if (before === undefined) keptFiles.add(file);
+      return undefined;
+    });
+    if (text === undefined || before?.text === text) return;
     const parsed = parseRules(text, file);
     if (parsed.ok) {
       seen.set(file, { text, rules: parsed.value.map((rule) => ({ rule, file, text })) });
+      keptFiles.delete(file);
       return;
     }
     for (const problem of parsed.error) warn(formatProblem(problem));
+    const kept = before === undefined && !isActive(file);
     warn(
-      `${file} is not used: ${before === undefined && !isActive(file) ? "it brings no rule" : "the rules it held before stay active"}`,
+      `${file} is not used: ${kept ? "it brings no rule" : "the rules it held before stay active"}`,
     );
     seen.set(file, { text, rules: before?.rules ?? [] });
     if (before === undefined) keptFiles.add(file);
   };
 
-  /** Files that were broken from the start: what the log holds of them stays. */
-  const keptFiles = new Set<string>();
-
   const isActive = (file: string): boolean => options.active().some((rule) => rule.file === file);
 
-  const settle = async (loaded: readonly Loaded[]): Promise<void> => {
+  const settle = async (loaded: readonly Loaded[], unread: readonly string[]): Promise<void> => {
     const active = new Map(options.active().map((rule) => [rule.name, rule]));
     const events: NewEvent[] = [];
     const wanted = new Set<string>();
     for (const { rule, file, text } of loaded) {
       if (wanted.has(rule.name)) {
-        warn(`${file}: a rule "${rule.name}" stands in another file, too: this one is not used`);
+        told.warn(
+          `${file}: a rule "${rule.name}" stands in another file, too: this one is not used`,
+        );
         continue;
       }
       wanted.add(rule.name);
-      keptFiles.delete(file);
       const current = active.get(rule.name);
       if (current?.version === rule.version) continue;
       const change = { file, ts: timestamp(clock.nowMs()), replaces: current?.version };
@@ -94,7 +113,8 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
       info(`rule ${rule.name} ${rule.version} (${rule.mode}) from ${file}`);
     }
     for (const [name, { version, file }] of active) {
-      if (wanted.has(name) || keptFiles.has(file)) continue;
+      const kept = keptFiles.has(file) || unread.some((path) => isWithin(file, path));
+      if (wanted.has(name) || kept) continue;
       events.push(
         deactivationEvent(name, version, {
           file,
@@ -107,17 +127,21 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
     if (events.length > 0) await options.log.append(events);
   };
 
+  /** One look at most is to come: a new one takes the place of the other. */
+  const lookAfter = (delayMs: number): void => {
+    cancel?.();
+    if (!stopped) cancel = clock.after(delayMs, () => void refresh());
+  };
+
   const refresh = (): Promise<void> => {
     cancel?.();
     working = working
       .then(look)
       .catch((thrown: unknown) => {
-        warn(
-          `Rule files could not be looked at: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-        );
+        told.warn(`Rule files could not be looked at: ${why(thrown)}`);
       })
       .then(() => {
-        if (!stopped) cancel = clock.after(lookAgainMs, () => void refresh());
+        lookAfter(lookAgainMs);
       });
     return working;
   };
@@ -126,8 +150,7 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
     const folder = (await isFolder(path)) ? path : dirname(path);
     try {
       const watcher = watch(folder, () => {
-        cancel?.();
-        if (!stopped) cancel = clock.after(settleMs, () => void refresh());
+        lookAfter(settleMs);
       });
       watcher.on("error", () => {
         watcher.close();
@@ -149,25 +172,62 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
   };
 }
 
+/** What is wrong for a while is told once, and again when it has been right in between. */
+function createTold(warn: (message: string) => void): {
+  readonly begin: () => void;
+  readonly warn: (message: string) => void;
+} {
+  let before = new Set<string>();
+  let now = new Set<string>();
+  return {
+    begin: () => {
+      before = now;
+      now = new Set();
+    },
+    warn: (message) => {
+      if (!before.has(message) && !now.has(message)) warn(message);
+      now.add(message);
+    },
+  };
+}
+
+type Found = {
+  readonly path: string;
+  readonly files: readonly string[];
+  readonly problem?: string;
+  /** It is there, or may be, but what it holds is not known. */
+  readonly unread?: true;
+};
+
+async function findRuleFiles(path: string): Promise<Found> {
+  try {
+    const found = await stat(path);
+    if (!found.isDirectory()) return { path, files: [path] };
+    const names = (await readdir(path)).filter((name) => /^[^.].*\.ya?ml$/.test(name)).sort();
+    return { path, files: names.map((name) => join(path, name)) };
+  } catch (thrown) {
+    const problem = `${path} cannot be read: ${why(thrown)}`;
+    const gone = thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT";
+    return gone ? { path, files: [], problem } : { path, files: [], problem, unread: true };
+  }
+}
+
 /** The rule files at a path: itself, or those in the folder, by name. */
 export async function filesIn(
   path: string,
   warn: (message: string) => void,
 ): Promise<readonly string[]> {
-  try {
-    if (!(await isFolder(path))) {
-      await stat(path);
-      return [path];
-    }
-    const names = await readdir(path);
-    return names
-      .filter((name) => /\.ya?ml$/.test(name))
-      .sort()
-      .map((name) => join(path, name));
-  } catch (thrown) {
-    warn(`${path} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-    return [];
-  }
+  const { files, problem } = await findRuleFiles(path);
+  if (problem !== undefined) warn(problem);
+  return files;
+}
+
+function isWithin(file: string, path: string): boolean {
+  return file === path || dirname(file) === path;
+}
+
+function why(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -1,46 +1,80 @@
 import { readFileSync } from "node:fs";
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import { loadConfig, type Config } from "../app/config.ts";
 import { formatProblem } from "../base/document.ts";
 import { createClient, type Client } from "../client/client.ts";
+import type { Io } from "./io.ts";
 import { createTerminal, Exit, exitCodes, type Terminal } from "./terminal.ts";
 
 type GlobalOptions = { readonly json: boolean; readonly config: string; readonly url?: string };
 
-export function optionsOf(command: Command): GlobalOptions {
-  return command.optsWithGlobals();
+/** What commands are given. */
+export type Context = {
+  readonly io: Io;
+  readonly optionsOf: (command: Command) => GlobalOptions;
+  readonly terminalOf: (command: Command) => Terminal;
+  /** The configuration, or every problem in it. @throws {Exit} */
+  readonly configOf: (command: Command, optional?: boolean) => Config;
+  /** A client for the node that the options, the environment or the configuration name. */
+  readonly clientOf: (command: Command) => Client;
+  /** Reads `@file` and `-` (stdin) where a value may come from there. @throws {Exit} */
+  readonly valueOrFile: (value: string) => string;
+};
+
+export function createContext(io: Io): Context {
+  const optionsOf = (command: Command): GlobalOptions => command.optsWithGlobals();
+  const configOf: Context["configOf"] = (command, optional = false) => {
+    const config = loadConfig(optionsOf(command).config, io.env, optional);
+    if (config.ok) return config.value;
+    throw new Exit(
+      exitCodes.usage,
+      `the configuration is not valid\n${config.error.map(formatProblem).join("\n")}`,
+    );
+  };
+  return {
+    io,
+    optionsOf,
+    configOf,
+    terminalOf: (command) => createTerminal(io, optionsOf(command).json),
+    clientOf: (command) => {
+      const named = optionsOf(command).url ?? io.env["DEED_URL"];
+      const token = io.env["DEED_TOKEN"];
+      if (named !== undefined) {
+        return createClient({ url: named, ...(token === undefined ? {} : { token }) });
+      }
+      const config = configOf(command, true);
+      const own = token ?? config.tokens[0]?.token;
+      return createClient({ url: urlOf(config), ...(own === undefined ? {} : { token: own }) });
+    },
+    valueOrFile: (value) => {
+      try {
+        if (value === "-") return io.readStdin();
+        return value.startsWith("@") ? readFileSync(value.slice(1), "utf8") : value;
+      } catch (thrown) {
+        const why = thrown instanceof Error ? thrown.message : String(thrown);
+        throw new Exit(exitCodes.usage, `${value} cannot be read: ${why}`);
+      }
+    },
+  };
 }
 
-export function terminalOf(command: Command): Terminal {
-  return createTerminal(optionsOf(command).json);
+/** Where a node with this configuration is reached from its own machine. */
+function urlOf({ host, port }: Config): string {
+  const everywhere: { readonly [host: string]: string } = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+  const name = everywhere[host] ?? host;
+  return `http://${name.includes(":") ? `[${name}]` : name}:${String(port)}`;
 }
 
-/** The configuration, or every problem in it. @throws {Exit} */
-export function configOf(command: Command, optional = false): Config {
-  const { config: path } = optionsOf(command);
-  const config = loadConfig(path, process.env, optional);
-  if (config.ok) return config.value;
-  throw new Exit(
-    exitCodes.usage,
-    `the configuration is not valid\n${config.error.map(formatProblem).join("\n")}`,
-  );
+/** A flag that holds a number. @throws {InvalidArgumentError} */
+export function numberFlag(value: string): number {
+  const number = Number(value);
+  if (value.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
+  throw new InvalidArgumentError(`"${value}" is not a number >= 0.`);
 }
 
-/** A client for the node that the options, the environment or the configuration name. */
-export function clientOf(command: Command): Client {
-  const named = optionsOf(command).url ?? process.env["DEED_URL"];
-  const token = process.env["DEED_TOKEN"];
-  if (named !== undefined)
-    return createClient({ url: named, ...(token === undefined ? {} : { token }) });
-  const config = configOf(command, true);
-  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
-  const own = token ?? config.tokens[0]?.token;
-  const url = `http://${host === "0.0.0.0" ? "127.0.0.1" : host}:${String(config.port)}`;
-  return createClient({ url, ...(own === undefined ? {} : { token: own }) });
-}
-
-/** Reads `@file` and `-` (stdin) where a value may come from there. */
-export function valueOrFile(value: string): string {
-  if (value === "-") return readFileSync(0, "utf8");
-  return value.startsWith("@") ? readFileSync(value.slice(1), "utf8") : value;
+/** A flag that holds a whole number. @throws {InvalidArgumentError} */
+export function wholeFlag(value: string): number {
+  const number = numberFlag(value);
+  if (Number.isSafeInteger(number)) return number;
+  throw new InvalidArgumentError(`"${value}" is not a whole number.`);
 }

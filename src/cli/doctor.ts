@@ -1,12 +1,11 @@
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { createSystemClock } from "../app/system-clock.ts";
 import { loadConfig, type Config, type Environment } from "../app/config.ts";
+import { examineLogFile, type LogFile } from "../app/log-file.ts";
 import { filesIn } from "../app/rule-files.ts";
+import { unreachable } from "../base/assert.ts";
 import { formatProblem } from "../base/document.ts";
 import { parseRules } from "../decider/rule.ts";
-import { LogError } from "../log/log.ts";
-import { openSqliteLog } from "../log/sqlite/sqlite-log.ts";
 
 /** One thing that was looked at. */
 export type ExaminedThing = {
@@ -27,7 +26,13 @@ export async function examine(
     return [...findings, { ok: false, what: `configuration ${configPath} is not valid`, wayOut }];
   }
   findings.push({ ok: true, what: `configuration ${configPath}` });
-  findings.push(dataFolder(config.value), await logFile(config.value), await port(config.value));
+  const log = await examineLogFile(config.value.logPath);
+  findings.push(
+    ...config.value.warnings.map((warning) => ({ ok: true, what: warning })),
+    dataFolder(config.value),
+    logFinding(config.value, log),
+    await port(config.value, log),
+  );
   return [...findings, ...(await rules(config.value))];
 }
 
@@ -54,28 +59,23 @@ function dataFolder({ data }: Config): ExaminedThing {
   }
 }
 
-async function logFile({ logPath }: Config): Promise<ExaminedThing> {
-  if (!existsSync(logPath))
-    return { ok: true, what: `log ${logPath}: will be made at the first start` };
-  try {
-    const log = await openSqliteLog({
-      path: logPath,
-      clock: createSystemClock(),
-      checkBytesMax: Number.MAX_SAFE_INTEGER,
-    });
-    const head = log.head();
-    await log.close();
-    return { ok: true, what: `log ${logPath}: whole, newest offset ${String(head)}` };
-  } catch (thrown) {
-    if (thrown instanceof LogError && thrown.code === "locked") {
+function logFinding({ logPath }: Config, log: LogFile): ExaminedThing {
+  switch (log.state) {
+    case "absent":
+      return { ok: true, what: `log ${logPath}: will be made at the first start` };
+    case "in_use":
       return { ok: true, what: `log ${logPath}: a node is running on it` };
-    }
-    const wayOut = thrown instanceof Error ? thrown.message : String(thrown);
-    return { ok: false, what: `log ${logPath} cannot be used`, wayOut };
+    case "whole":
+      return { ok: true, what: `log ${logPath}: whole, newest offset ${String(log.head)}` };
+    case "unusable":
+      return { ok: false, what: `log ${logPath} cannot be used`, wayOut: log.problem };
+    default:
+      return unreachable(log);
   }
 }
 
-async function port({ host, port: number }: Config): Promise<ExaminedThing> {
+/** Whose the port is follows from the log: a node that runs holds both. */
+async function port({ host, port: number }: Config, log: LogFile): Promise<ExaminedThing> {
   if (number === 0) return { ok: true, what: "port: the system chooses one" };
   const taken = await new Promise<boolean>((resolve) => {
     const socket = connect({ host, port: number });
@@ -88,12 +88,10 @@ async function port({ host, port: number }: Config): Promise<ExaminedThing> {
     });
   });
   const what = `${host}:${String(number)}`;
-  return {
-    ok: true,
-    what: taken
-      ? `${what}: something listens there (a running node, or choose another listen)`
-      : `${what} is free`,
-  };
+  if (!taken) return { ok: true, what: `${what} is free` };
+  if (log.state === "in_use") return { ok: true, what: `${what}: the running node listens there` };
+  const wayOut = "stop what listens there, or choose another with listen or DEED_LISTEN";
+  return { ok: false, what: `${what} is taken by another program`, wayOut };
 }
 
 async function rules(config: Config): Promise<readonly ExaminedThing[]> {

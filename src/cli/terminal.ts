@@ -1,5 +1,6 @@
 /** What people see: results on stdout, messages on stderr, colour and tables only on a terminal. */
 import type { Json } from "../base/json.ts";
+import type { Io } from "./io.ts";
 
 export type Terminal = {
   /** A result: the value as JSON where `--json` was asked for, else the text. */
@@ -7,7 +8,8 @@ export type Terminal = {
   /** A line for people, on stderr. */
   readonly say: (message: string) => void;
   readonly paint: (colour: Colour, text: string) => string;
-  readonly json: boolean;
+  /** Columns as wide as their widest cell on a terminal; tabs elsewhere, for `cut` and `awk`. */
+  readonly table: (head: readonly string[], rows: readonly (readonly string[])[]) => string;
 };
 
 export type Colour = "red" | "green" | "yellow" | "grey" | "bold";
@@ -41,23 +43,27 @@ export class Exit extends Error {
   }
 }
 
-export function createTerminal(json: boolean): Terminal {
-  const colours = process.stdout.isTTY && !json && process.env["NO_COLOR"] === undefined;
+export function createTerminal(io: Io, json: boolean): Terminal {
+  const noColour = io.env["NO_COLOR"];
+  const colours = io.isTerminal && !json && (noColour === undefined || noColour === "");
   return {
-    json,
     result: (value, text) => {
-      process.stdout.write(`${json ? JSON.stringify(value) : text()}\n`);
+      const told = json ? JSON.stringify(value) : text();
+      if (told !== "") io.out(`${told}\n`);
     },
     say: (message) => {
-      process.stderr.write(`${message}\n`);
+      io.err(`${message}\n`);
     },
     paint: (colour, text) => (colours ? `\u001b[${String(codes[colour])}m${text}\u001b[0m` : text),
+    table: (head, rows) => (io.isTerminal ? aligned(head, rows) : tabbed(rows)),
   };
 }
 
-/** Columns as wide as their widest cell on a terminal; tabs elsewhere, for `cut` and `awk`. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (!process.stdout.isTTY) return rows.map((row) => row.join("\t")).join("\n");
+function tabbed(rows: readonly (readonly string[])[]): string {
+  return rows.map((row) => row.join("\t")).join("\n");
+}
+
+function aligned(head: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return "none";
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),

@@ -1,8 +1,11 @@
 /**
  * The client of the API: what the command line uses, and what other programs import.
  *
- * Every error is a `ClientError` with the problem's words. A stream that breaks is taken up again behind
- * the last record that was seen.
+ * Invariants
+ * 1. Every error is a `ClientError` with the problem's words, or with what to do where no answer came.
+ * 2. A stream that breaks is taken up again behind the last place that the node told: no record is left
+ *    out, none comes twice. It ends by its signal, or by a refusal that asking again would not change.
+ * 3. No call waits for ever: an answer takes `timeoutMs` at most, a quiet stream tells its heartbeat.
  */
 import { request, type Dispatcher } from "undici";
 import { isJsonObject, type Json, type JsonObject } from "../base/json.ts";
@@ -12,6 +15,8 @@ export type ClientOptions = {
   /** e.g. `http://127.0.0.1:7333`. */
   readonly url: string;
   readonly token?: string;
+  /** What an answer may take, on top of a wait that was asked for, milliseconds. Default 30 s. */
+  readonly timeoutMs?: number;
 };
 
 /** An action as the API shows it. */
@@ -42,14 +47,23 @@ export type StreamFilter = {
   readonly [name in "topic" | "type" | "entity_id" | "action_id" | "tenant"]?: string;
 };
 
+/** Why a call failed. */
+export type Refusal = {
+  /** The HTTP status; 0 where no answer came. */
+  readonly status: number;
+  readonly kind: ErrorKind;
+  readonly message: string;
+  /** Each member that was wrong: `{pointer, message}`. */
+  readonly problems?: readonly Json[];
+};
+
 export class ClientError extends Error {
   override readonly name = "ClientError";
-  /** 0 where no answer came. */
   readonly status: number;
   readonly kind: ErrorKind;
   readonly problems: readonly Json[];
 
-  constructor(status: number, kind: ErrorKind, message: string, problems: readonly Json[] = []) {
+  constructor({ status, kind, message, problems = [] }: Refusal) {
     super(message);
     this.status = status;
     this.kind = kind;
@@ -81,8 +95,13 @@ export type Client = {
   readonly get: (path: string) => Promise<JsonObject>;
 };
 
+const timeoutMsDefault = 30_000;
+
 /** How long a broken stream waits before it is taken up again, milliseconds. */
 const resumeMs = 500;
+
+/** A stream that is silent for longer than several heartbeats is broken, milliseconds. */
+const silentMsMax = 60_000;
 
 export function createClient(options: ClientOptions): Client {
   const base = options.url.replace(/\/$/, "");
@@ -92,8 +111,9 @@ export function createClient(options: ClientOptions): Client {
   const send = async (
     method: Dispatcher.HttpMethod,
     path: string,
-    sent: { readonly body?: Json; readonly headers?: Record<string, string> } = {},
+    sent: { readonly body?: Json; readonly headers?: Record<string, string>; waitMs?: number } = {},
   ): Promise<JsonObject> => {
+    const timeoutMs = (options.timeoutMs ?? timeoutMsDefault) + (sent.waitMs ?? 0);
     const response = await reach(base, path, {
       method,
       headers: {
@@ -103,17 +123,25 @@ export function createClient(options: ClientOptions): Client {
         ...sent.headers,
       },
       body: sent.body === undefined ? null : JSON.stringify(sent.body),
+      signal: AbortSignal.timeout(timeoutMs),
       headersTimeout: 0,
+      bodyTimeout: 0,
     });
-    const value = parse(await response.body.text());
+    const value = parse(await textOf(base, response));
     if (response.statusCode >= 400) throw problem(response.statusCode, value);
-    return isJsonObject(value) ? value : {};
+    if (isJsonObject(value)) return value;
+    throw new ClientError({
+      status: response.statusCode,
+      kind: "executor_error",
+      message: `Cannot read the answer of ${base} to ${method} ${path} as it is no JSON object: is it a node of deed?`,
+    });
   };
 
   return {
     request: async (body, { waitSec, idempotencyKey } = {}) =>
       (await send("POST", "/v1/actions", {
         body,
+        waitMs: (waitSec ?? 0) * 1_000,
         headers: {
           ...(waitSec === undefined ? {} : { prefer: `wait=${String(waitSec)}` }),
           ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
@@ -152,39 +180,75 @@ type Following = {
 };
 
 async function* follow(following: Following): AsyncGenerator<RecordView> {
-  const { base, authorization, filter, from, signal } = following;
-  let lastId: string | undefined;
-  let reached = false;
-  while (!signal.aborted) {
+  const { signal } = following;
+  const seen: { id: string | undefined } = { id: undefined };
+  while (!isOver(signal)) {
     try {
-      const start: JsonObject = lastId === undefined && from !== undefined ? { from } : {};
-      const response = await reach(base, `/v1/events/stream${search({ ...filter, ...start })}`, {
-        method: "GET",
-        headers: { ...authorization, ...(lastId === undefined ? {} : { "last-event-id": lastId }) },
-        signal,
-        bodyTimeout: 60_000,
-      });
-      if (response.statusCode >= 400) {
-        throw problem(response.statusCode, parse(await response.body.text()));
-      }
-      reached = true;
-      for await (const { id, data } of messages(response.body)) {
-        lastId = id;
-        yield JSON.parse(data) as RecordView;
-      }
+      yield* followOnce(following, seen);
     } catch (thrown) {
-      if (signal.aborted) return;
-      const refused = thrown instanceof ClientError && (thrown.status !== 0 || !reached);
-      if (refused) throw thrown;
+      if (isOver(signal)) return;
+      if (!(thrown instanceof ClientError)) throw thrown;
+      const mayPass = thrown.status === 0 || thrown.status === 429 || thrown.status >= 500;
+      if (!mayPass || seen.id === undefined) throw thrown;
     }
-    if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, resumeMs));
+    await pause(resumeMs, signal);
   }
 }
 
-/** The messages of a stream of server-sent events. */
+/** A function, as the signal is another's to change: what was true a line ago may not be true now. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+/** One connection: ends where it breaks. `seen` is the place that the next one resumes behind. */
+async function* followOnce(
+  { base, authorization, filter, from, signal }: Following,
+  seen: { id: string | undefined },
+): AsyncGenerator<RecordView> {
+  const start: JsonObject = seen.id === undefined && from !== undefined ? { from } : {};
+  const response = await reach(base, `/v1/events/stream${search({ ...filter, ...start })}`, {
+    method: "GET",
+    headers: { ...authorization, ...(seen.id === undefined ? {} : { "last-event-id": seen.id }) },
+    signal,
+    headersTimeout: silentMsMax,
+    bodyTimeout: silentMsMax,
+  });
+  if (response.statusCode >= 400) {
+    throw problem(response.statusCode, parse(await textOf(base, response)));
+  }
+  const told = messages(response.body);
+  try {
+    for (;;) {
+      const next = await told.next().catch((thrown: unknown) => {
+        throw unreachable(base, thrown);
+      });
+      if (next.done === true) return;
+      const { id, data } = next.value;
+      if (id !== undefined) seen.id = id;
+      if (data !== "") yield JSON.parse(data) as RecordView;
+    }
+  } finally {
+    await told.return(undefined);
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    if (signal.aborted) done();
+    else signal.addEventListener("abort", done);
+  });
+}
+
+/** The messages of a stream of server-sent events; one without data tells a place. */
 async function* messages(
   body: AsyncIterable<Uint8Array>,
-): AsyncGenerator<{ readonly id: string; readonly data: string }> {
+): AsyncGenerator<{ readonly id: string | undefined; readonly data: string }> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of body) {
@@ -194,7 +258,7 @@ async function* messages(
       text = text.slice(end + 2);
       const id = lines.find((line) => line.startsWith("id: "))?.slice(4);
       const data = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6));
-      if (id !== undefined && data.length > 0) yield { id, data: data.join("\n") };
+      yield { id, data: data.join("\n") };
     }
   }
 }
@@ -216,25 +280,53 @@ async function reach(
   try {
     return await request(`${base}${path}`, sending);
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new ClientError(
-      0,
-      "unavailable",
-      `Cannot reach ${base}: ${why}. Start it with \`deed start\`, or name another with --url or DEED_URL`,
-    );
+    throw unreachable(base, thrown);
   }
 }
 
+async function textOf(base: string, response: Dispatcher.ResponseData): Promise<string> {
+  try {
+    return await response.body.text();
+  } catch (thrown) {
+    throw unreachable(base, thrown);
+  }
+}
+
+/** No answer came: why, and what to do. */
+function unreachable(base: string, thrown: unknown): ClientError {
+  if (thrown instanceof Error && thrown.name === "TimeoutError") {
+    return new ClientError({
+      status: 0,
+      kind: "timeout",
+      message: `Cannot wait any longer for ${base}: no answer came in time. What was asked for may still happen: ask again with the same idempotency key`,
+    });
+  }
+  const why = thrown instanceof Error ? reasonOf(thrown) : String(thrown);
+  return new ClientError({
+    status: 0,
+    kind: "unavailable",
+    message: `Cannot reach ${base}: ${why}. Start it with \`deed start\`, or name another with --url or DEED_URL`,
+  });
+}
+
+/** Some errors of the socket have a code and no message. */
+function reasonOf(thrown: Error): string {
+  const code = "code" in thrown && typeof thrown.code === "string" ? thrown.code : "";
+  return thrown.message === "" ? code || thrown.name : thrown.message;
+}
+
 function problem(status: number, value: Json): ClientError {
-  if (!isJsonObject(value))
-    return new ClientError(status, "executor_error", `HTTP ${String(status)}`);
-  const { kind, detail, problems } = value;
-  return new ClientError(
+  const { kind, detail, problems }: JsonObject = isJsonObject(value) ? value : {};
+  return new ClientError({
     status,
-    isErrorKind(kind) ? kind : "executor_error",
-    typeof detail === "string" ? detail : `HTTP ${String(status)}`,
-    Array.isArray(problems) ? (problems as readonly Json[]) : [],
-  );
+    kind: isErrorKind(kind) ? kind : "executor_error",
+    message: typeof detail === "string" ? detail : `HTTP ${String(status)}`,
+    problems: isList(problems) ? problems : [],
+  });
+}
+
+function isList(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value);
 }
 
 function parse(text: string): Json {

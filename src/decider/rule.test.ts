@@ -135,9 +135,14 @@ describe("a rule file is refused with file:line:column and a way out", () => {
       '8:14: "timeout" must be > 0 seconds',
     ],
     [
-      "a rate over two hours",
-      ["on: job.failed", "request:", "  command: shell.run", "  rate: {key: a, limit: 1, per: 2h}"],
-      '8:35: "per" must be <= 3600 seconds',
+      "a rate over two weeks",
+      [
+        "on: job.failed",
+        "request:",
+        "  command: shell.run",
+        "  rate: {key: a, limit: 1, per: 14d}",
+      ],
+      '8:35: "per" must be <= 604800 seconds',
     ],
     [
       "a compensation that is no command",

@@ -58,16 +58,25 @@ describe("1. one report for each attempt", () => {
     ]);
   });
 
-  test.each([Infinity, 1e300, Number.NaN])(
-    "a retry_after_ms of %d is bounded to a week",
+  test.each([Infinity, 1e300])(
+    "a retry_after_ms of %d is longer than any retry waits: the attempt was the last",
     async (ms) => {
       const { clock, call, run, reported } = bench();
       run();
       call(0).fail(fault("rate_limited", "slow down", { retry_after_ms: ms }));
       await clock.settle();
-      expect(reported[0]?.attrs["retry_at"]).toBe("2026-12-01T05:00:00.000Z");
+      expect(reported.map(({ event_type: type }) => type)).toEqual(["action.failed"]);
     },
   );
+
+  test("a retry_after_ms that is no number says nothing", async () => {
+    const { clock, call, run, reported } = bench();
+    run();
+    call(0).fail(fault("rate_limited", "slow down", { retry_after_ms: Number.NaN }));
+    await clock.settle();
+    expect(reported[0]?.event_type).toBe("action.retrying");
+    expect(reported[0]?.attrs["delay_ms"]).toBeLessThanOrEqual(1_000);
+  });
 
   test("a failure that may not be tried again, or too often already, is failed", async () => {
     const { clock, call, run, reported } = bench();

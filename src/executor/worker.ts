@@ -107,9 +107,6 @@ const abortMsMax = 5_000;
 
 const repeatMs = { first: 50, max: 5_000 } as const;
 
-/** No executor puts the next attempt off for longer, milliseconds. */
-const retryDelayMsMax = 7 * 24 * 3_600_000;
-
 export function createWorker(options: WorkerOptions): Worker {
   const { id, clock, leaseMs, warn } = options;
   const executors = new Map(options.executors.map((executor) => [executor.command, executor]));
@@ -167,9 +164,7 @@ export function createWorker(options: WorkerOptions): Worker {
       nowMs,
     });
     if (next.kind === "fail") return failedEvent(identity(attempt), moment(attempt), error);
-    const delayMs = Number.isFinite(next.delayMs)
-      ? Math.min(next.delayMs, retryDelayMsMax)
-      : retryDelayMsMax;
+    const { delayMs } = next;
     const at = { ...moment(attempt), attempt: next.attempt };
     const retryAt = timestamp(nowMs + delayMs);
     return retryingEvent(identity(attempt), at, { delayMs, retryAt, error });

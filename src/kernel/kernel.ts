@@ -11,16 +11,18 @@
  * 2. Level-triggered: after each commit, what can start is started and what is due is armed. Nothing polls.
  * 3. All state is a fold of the log: a kernel that starts again knows what the former one knew.
  * 4. An attempt of a worker that is gone is taken from it by an event (`worker.lost`), once.
- * 5. A commit that fails changes nothing in memory.
+ * 5. A commit that fails changes nothing in memory, and what it would have set off is looked at again.
  * 6. Replay and rebuild never reach the worker.
  */
 import { timestamp, type Clock } from "../base/clock.ts";
+import { deciderFromActivation } from "../decider/rule.ts";
 import type { NewEvent } from "../event/envelope.ts";
 import type { ActionId, WorkerId } from "../event/ids.ts";
-import type { Log, Stage, TimerRow } from "../log/log.ts";
+import type { Log, Stage, TimerRow, TimerWrite } from "../log/log.ts";
 import type { Worker } from "../executor/worker.ts";
 import { createActions, ratesRegistry, type ActionDue } from "./drive/actions.ts";
 import { createAlarms, type Alarm } from "./drive/alarms.ts";
+import type { TimerFiredAttrs } from "../decider/decider.ts";
 import { createDeciders, rulesRegistry, type ActiveRule } from "./drive/deciders.ts";
 
 export type { ActiveRule } from "./drive/deciders.ts";
@@ -69,17 +71,20 @@ const leaseMsDefault = 30_000;
 
 const instancesMaxDefault = 100_000;
 
-/** What a timer waits before it is asked again, where the log could not take its event. */
-const timerRetryMs = 1_000;
+/** What is waited after a commit that failed, before what it would have set off is looked at again. */
+const commitRetryMs = 1_000;
 
 export function createKernel(options: KernelOptions): Kernel {
   const { log, worker, clock, warn } = options;
-  const deciders = createDeciders(options.instancesMax ?? instancesMaxDefault);
+  const deciders = createDeciders({
+    instancesMax: options.instancesMax ?? instancesMaxDefault,
+    build: deciderFromActivation,
+  });
   const actions = createActions({ worker, leaseMs: options.leaseMs ?? leaseMsDefault });
   const alarms = createAlarms<Wake>(clock, ring);
   let draining = true;
   let stopped = false;
-  let armedWrites: readonly (TimerRow | (Omit<TimerRow, "dueMs"> & { dueMs: undefined }))[] = [];
+  let armedWrites: readonly TimerWrite[] = [];
 
   const stage: Stage = {
     step: (record, reads) => {
@@ -89,10 +94,10 @@ export function createKernel(options: KernelOptions): Kernel {
       if (decided.length === 0) return lifecycle;
       return { events: [...lifecycle.events, ...decided] };
     },
-    settle: (nowMs) => (draining ? [] : actions.settle(nowMs)),
+    settle: (nowMs) => actions.settle(nowMs, draining),
     writes: () => {
       const { snapshots, timers } = deciders.writes();
-      armedWrites = timers as typeof armedWrites;
+      armedWrites = timers;
       return {
         actions: actions.rows(),
         timers,
@@ -110,6 +115,7 @@ export function createKernel(options: KernelOptions): Kernel {
       actions.rolledBack();
       for (const window of log.snapshots(ratesRegistry)) actions.restoreRate(window);
       armedWrites = [];
+      if (!stopped) armNudge(clock.nowMs() + commitRetryMs);
     },
   };
 
@@ -117,12 +123,14 @@ export function createKernel(options: KernelOptions): Kernel {
     const effects = actions.committed();
     if (stopped) return;
     for (const due of effects.due) armAction(due);
-    if (effects.wakeAtMs !== undefined) {
-      alarms.set({ key: "nudge", dueMs: effects.wakeAtMs, payload: { kind: "nudge" } });
-    }
-    for (const assignment of effects.start) worker.run(assignment);
+    if (effects.wakeAtMs !== undefined) armNudge(effects.wakeAtMs);
     for (const action of effects.fence) worker.cancel(action, "fenced");
+    for (const assignment of effects.start) worker.run(assignment);
     for (const action of effects.cancel) worker.cancel(action, "cancelled");
+  }
+
+  function armNudge(dueMs: number): void {
+    alarms.set({ key: "nudge", dueMs, payload: { kind: "nudge" } });
   }
 
   function armAction({ action, due }: ActionDue): void {
@@ -133,9 +141,7 @@ export function createKernel(options: KernelOptions): Kernel {
     }
   }
 
-  function armDecider(
-    write: Omit<TimerRow, "dueMs"> & { readonly dueMs: number | undefined },
-  ): void {
+  function armDecider(write: TimerWrite): void {
     const key = `${write.decider}\0${write.instance}\0${write.name}`;
     if (write.dueMs === undefined) alarms.clear(key);
     else {
@@ -155,30 +161,38 @@ export function createKernel(options: KernelOptions): Kernel {
       }
     }
     if (nudge) log.nudge();
-    if (events.length === 0) return;
-    log.append(events).catch((thrown: unknown) => {
-      if (stopped) return;
-      warn("Timers that are due could not be recorded and will be tried again", { thrown });
-      const againMs = clock.nowMs() + timerRetryMs;
-      for (const alarm of due) alarms.set({ ...alarm, dueMs: againMs });
-    });
+    if (events.length === 0) {
+      alarms.taken(due);
+      return;
+    }
+    log.append(events).then(
+      () => {
+        alarms.taken(due);
+      },
+      (thrown: unknown) => {
+        if (stopped) return;
+        warn("Timers that are due could not be recorded and will be tried again", { thrown });
+        alarms.postpone(due, clock.nowMs() + commitRetryMs);
+      },
+    );
   }
 
   function wakeEvent(wake: Exclude<Wake, { kind: "nudge" }>): NewEvent | undefined {
     if (wake.kind === "action") return actions.timerFired(wake);
-    const { decider, instance, name } = wake.timer;
+    const { decider, instance, name, dueMs } = wake.timer;
+    const attrs: TimerFiredAttrs = { decider, instance, name, due_ms: dueMs };
     return {
-      ts: timestamp(wake.timer.dueMs),
+      ts: timestamp(dueMs),
       event_type: "timer.fired",
       entity_id: `timer:${decider}/${instance}`,
-      idempotency_key: `timer/${decider}/${instance}/${name}/${String(wake.timer.dueMs)}`,
+      idempotency_key: `timer/${decider}/${instance}/${name}/${String(dueMs)}`,
       source: { system: "deed", ns: { component: "kernel" } },
       tags: {},
-      attrs: { decider, instance, name, due_ms: wake.timer.dueMs },
+      attrs,
     };
   }
 
-  const restore = async (): Promise<void> => {
+  const restore = (): void => {
     for (const snapshot of log.snapshots(rulesRegistry)) {
       const refused = deciders.restore(snapshot.state);
       if (refused !== undefined) {
@@ -188,16 +202,17 @@ export function createKernel(options: KernelOptions): Kernel {
       }
     }
     for (const rate of log.snapshots(ratesRegistry)) actions.restoreRate(rate);
-    for (const row of log.openActions()) actions.restore(log.reads.actionThread(row.actionId));
+    for (const row of log.openActions()) {
+      actions.restore(log.reads.actionThread(row.actionId, row.lastOffset));
+    }
     for (const timer of log.timers()) armDecider(timer);
     for (const due of actions.dues()) armAction(due);
-    await Promise.resolve();
   };
 
   return {
     start: async () => {
       log.attach(stage);
-      await restore();
+      restore();
       draining = false;
       const nowMs = clock.nowMs();
       const lost = [...actions.workers()].filter((id) => id !== worker.id);

@@ -97,6 +97,7 @@ function threadReads({ log }: LogCase): void {
     await log().append([eventOf({ type: "action.started", action })]);
     expect(offsetsOf(await log().readThread({ of: { action }, limit: 10 }))).toEqual([2, 4]);
     expect(offsetsOf(log().reads.actionThread(action))).toEqual([2, 4]);
+    expect(offsetsOf(log().reads.actionThread(action, 3))).toEqual([2]);
   });
 
   test("6. a thread by tenant leaves out what others say of the same entity", async () => {

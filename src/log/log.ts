@@ -8,7 +8,8 @@
  * 3. An `idempotency_key` seen for this tenant inside the window is answered with the first event's
  *    receipt (`duplicate: true`) and changes nothing, also where both stand in one batch.
  * 4. What the attached stage derives from a record is committed together with it: events, action rows,
- *    timers and snapshots, or nothing of it. Derived events stand right behind their cause.
+ *    timers and snapshots, or nothing of it. Derived events stand right behind their cause,
+ *    each followed by what it led to itself.
  * 5. Where a commit fails, every append in it is rejected with one `LogError`, the stage is told by
  *    `rolledBack`, and the log goes on as if they had never been asked.
  * 6. A reader sees committed records only, in offset order, each once.
@@ -128,8 +129,13 @@ export type Snapshot = { readonly offset: Offset; readonly state: Json };
 
 /** Reads of committed state that a stage may make while it decides. */
 export type StageReads = {
-  /** From the request on; empty where that is not on the log. */
-  readonly actionThread: (id: ActionId) => readonly LogRecord[];
+  /**
+   * From the request on; empty where that is not on the log.
+   *
+   * @param to the last offset of interest. Whoever knows it, as from the action's row, is spared the
+   *   search in all that came since.
+   */
+  readonly actionThread: (id: ActionId, to?: Offset) => readonly LogRecord[];
   readonly snapshot: (decider: string, instance: string) => Snapshot | undefined;
 };
 

@@ -2,17 +2,13 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { actionCommands } from "../../src/cli/commands/actions.ts";
-import { deadLetterCommands } from "../../src/cli/commands/dead-letters.ts";
-import { fileCommands } from "../../src/cli/commands/files.ts";
-import { startCommand } from "../../src/cli/commands/start.ts";
-import { tailCommand } from "../../src/cli/commands/tail.ts";
 import { formatProblem } from "../../src/base/document.ts";
 import { parseRules, ruleDecider, type Rule } from "../../src/decider/rule.ts";
 import { parseObservation } from "../../src/event/schema.ts";
 import type { DeedEvent, LogRecord } from "../../src/event/envelope.ts";
+import { processIo } from "../../src/cli/io.ts";
+import { createProgram } from "../../src/cli/program.ts";
 import { loadConfig } from "../../src/app/config.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -131,10 +127,7 @@ test("the example's configuration and rules are valid as they stand", () => {
 });
 
 test("every command that the pages name is one of the program", () => {
-  const program = new Command();
-  for (const add of [startCommand, fileCommands, actionCommands, tailCommand, deadLetterCommands]) {
-    add(program);
-  }
+  const program = createProgram(processIo());
   const known = program.commands.flatMap((command) => [
     command.name(),
     ...command.commands.map((sub) => `${command.name()} ${sub.name()}`),

@@ -8,11 +8,11 @@ import {
   redrivenEvent,
   type Moment,
 } from "../../action/lifecycle-event.ts";
-import { isPriority, requestEvent, type RequestAttrs } from "../../action/request.ts";
-import { fault } from "../../event/error.ts";
+import { fault, type Fault } from "../../event/error.ts";
 import { tenantOf, type LogRecord } from "../../event/envelope.ts";
+import { actionIdOf } from "../../event/ids.ts";
 import type { ActionRow, Log } from "../../log/log.ts";
-import type { Context } from "../server.ts";
+import type { Context } from "../context.ts";
 import {
   actionSchema,
   actionView,
@@ -20,8 +20,9 @@ import {
   digits,
   findAction,
   limitOf,
+  pageOf,
   parseCursor,
-  problemRef,
+  problems,
   recordAt,
 } from "./shapes.ts";
 
@@ -60,25 +61,24 @@ export function deadLetterRoutes(app: FastifyInstance, context: Context): void {
             dead_letters: Type.Array(actionSchema),
             next_cursor: Type.Optional(Type.String()),
           }),
-          400: problemRef,
+          ...problems(400, 401, 403),
         },
       },
     },
     async (request) => {
       const limit = limitOf(request.query.limit, 50, 500);
-      const before = parseCursor(request.query.cursor);
+      const before = parseCursor("actions", request.query.cursor);
       const tenant = context.tenantFilter(request, request.query.tenant);
       const rows = await log.listActions({
-        limit,
+        limit: limit + 1,
         deadLetter: "pending",
         ...(before === undefined ? {} : { before }),
         ...(tenant === undefined ? {} : { tenant }),
       });
-      const last = rows.at(-1);
-      const more = rows.length === limit && last !== undefined;
+      const { page, last } = pageOf(rows, limit);
       return {
-        dead_letters: await Promise.all(rows.map((row) => letterView(log, row))),
-        ...(more ? { next_cursor: cursorOf(last.requestOffset) } : {}),
+        dead_letters: await Promise.all(page.map((row) => letterView(log, row))),
+        ...(last === undefined ? {} : { next_cursor: cursorOf("actions", last.requestOffset) }),
       };
     },
   );
@@ -95,27 +95,24 @@ export function deadLetterRoutes(app: FastifyInstance, context: Context): void {
           Type.Null(),
           Type.Object({ by: Type.Optional(text) }, { additionalProperties: false }),
         ]),
-        response: { 202: actionSchema, 404: problemRef, 409: problemRef },
+        response: { 202: actionSchema, ...problems(400, 401, 404, 409) },
       },
     },
     async (request, reply) => {
       const letter = await pendingLetter(log, request.params.id, context.tenantFilter(request));
-      const again = requestAgain(letter, moment(letter));
-      const actionId = again.action_id;
-      if (actionId === undefined) throw fault("executor_error", "A request without an action id");
+      const { row } = letter;
+      const actionId = actionIdOf(tenantOf(letter.request.event), `redrive/${row.actionId}`);
       const by = request.body?.by;
       const settled = redrivenEvent(
-        identityOf(letter.request.event, letter.row.actionId),
+        identityOf(letter.request.event, row.actionId),
         moment(letter),
-        {
-          new_action_id: actionId,
-          ...(by === undefined ? {} : { by }),
-        },
+        { new_action_id: actionId, ...(by === undefined ? {} : { by }) },
       );
-      await log.append([settled, again]);
-      const row = await log.getAction(actionId);
+      await log.append([settled]);
+      const again = await log.getAction(actionId);
+      if (again === undefined) throw await notRedriven(log, row);
       reply.header("location", `/v1/actions/${actionId}`);
-      return reply.code(202).send(row === undefined ? { action_id: actionId } : actionView(row));
+      return reply.code(202).send(actionView(again));
     },
   );
 
@@ -128,7 +125,7 @@ export function deadLetterRoutes(app: FastifyInstance, context: Context): void {
         tags: ["dead letters"],
         params: idParams,
         body: Type.Object({ by: text, reason: text }, { additionalProperties: false }),
-        response: { 202: actionSchema, 400: problemRef, 404: problemRef, 409: problemRef },
+        response: { 202: actionSchema, ...problems(400, 401, 404, 409) },
       },
     },
     async (request, reply) => {
@@ -149,23 +146,14 @@ async function pendingLetter(log: Log, id: string, tenant: string | undefined): 
   throw fault("conflict", `Cannot settle ${row.actionId} as it is ${state}`);
 }
 
-/** The key is derived from the dead action: two people who ask at once ask for one new action. */
-function requestAgain({ row, request }: Letter, at: Moment): ReturnType<typeof requestEvent> {
-  const { event } = request;
-  const { priority } = event.tags;
-  return requestEvent({
-    attrs: { ...(event.attrs as RequestAttrs), redrive_of: row.actionId },
-    idempotencyKey: `redrive/${row.actionId}`,
-    entityId: event.entity_id,
-    ts: at.ts,
-    source: { system: "deed", ns: { component: "api" } },
-    tenant: tenantOf(event),
-    ...(isPriority(priority) ? { priority } : {}),
-    ...(event.correlation_id === undefined ? {} : { correlationId: event.correlation_id }),
-    causationId: event.event_id,
-    ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }),
-    tags: event.tags,
-  });
+/** The lifecycle asks again in the commit that settles the letter: not where another settled it before. */
+async function notRedriven(log: Log, { actionId }: ActionRow): Promise<Fault> {
+  const row = await log.getAction(actionId);
+  const state =
+    row?.deadLetter === "redriven"
+      ? "a request that could not be read"
+      : (row?.deadLetter ?? "gone");
+  return fault("conflict", `Cannot ask for ${actionId} again as it is ${state}`);
 }
 
 async function letterView(log: Log, row: ActionRow): Promise<JsonObject> {

@@ -1,16 +1,32 @@
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { fault } from "../../event/error.ts";
-import type { Context } from "../server.ts";
-import { problemRef } from "./shapes.ts";
+import type { Context } from "../context.ts";
+import { problems } from "./shapes.ts";
 
 const status = Type.Object({ status: Type.String(), head: Type.Optional(Type.Integer()) });
 
+const anyObject = Type.Object({}, { additionalProperties: true });
+
+const tags = ["operations"];
+
 export function operationRoutes(app: FastifyInstance, context: Context): void {
-  const tags = ["operations"];
+  indexRoutes(app);
+  listRoutes(app, context);
+  healthRoutes(app, context);
+}
+
+function indexRoutes(app: FastifyInstance): void {
   app.get(
     "/",
-    { schema: { operationId: "getIndex", description: "Where things are", tags } },
+    {
+      schema: {
+        operationId: "getIndex",
+        description: "Where things are",
+        tags,
+        response: { 200: anyObject, ...problems(401) },
+      },
+    },
     () => ({
       name: "deed",
       openapi: "/openapi.json",
@@ -25,6 +41,10 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
       metrics: "/metrics",
     }),
   );
+  app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
+}
+
+function listRoutes(app: FastifyInstance, context: Context): void {
   app.get(
     "/v1/commands",
     {
@@ -33,11 +53,7 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
         description:
           "The commands that executors of this node serve, with the schema of their args",
         tags,
-        response: {
-          200: Type.Object({
-            commands: Type.Array(Type.Object({}, { additionalProperties: true })),
-          }),
-        },
+        response: { 200: Type.Object({ commands: Type.Array(anyObject) }), ...problems(401) },
       },
     },
     () => ({
@@ -56,21 +72,22 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
         description:
           "The rules that are active, each with its version and the offset from which it decides",
         tags,
-        response: {
-          200: Type.Object({ rules: Type.Array(Type.Object({}, { additionalProperties: true })) }),
-        },
+        response: { 200: Type.Object({ rules: Type.Array(anyObject) }), ...problems(401) },
       },
     },
     () => ({ rules: context.rules() }),
   );
+}
+
+function healthRoutes(app: FastifyInstance, context: Context): void {
   app.get(
     "/healthz",
     {
       schema: {
         operationId: "getHealth",
-        description: "The process answers",
+        description: "The process answers; needs no token",
         tags,
-        response: { 200: status },
+        response: { 200: status, ...problems() },
       },
     },
     () => ({ status: "ok" }),
@@ -80,9 +97,9 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
     {
       schema: {
         operationId: "getReadiness",
-        description: "The log takes events and the kernel runs",
+        description: "The log takes events and the kernel runs; needs no token",
         tags,
-        response: { 200: status, 503: problemRef },
+        response: { 200: status, ...problems(503) },
       },
     },
     () => {
@@ -93,11 +110,20 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
   );
   app.get(
     "/metrics",
-    { schema: { operationId: "getMetrics", description: "Prometheus metrics", tags } },
+    {
+      schema: {
+        operationId: "getMetrics",
+        description: "Prometheus metrics",
+        tags,
+        response: {
+          200: { description: "Metrics", content: { "text/plain": { schema: Type.String() } } },
+          ...problems(401),
+        },
+      },
+    },
     async (_, reply) =>
       reply
         .header("content-type", context.metrics.contentType)
         .send(await context.metrics.render()),
   );
-  app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
 }

@@ -1,17 +1,22 @@
 /** What the API shows: one spelling for actions and records on every route. */
 import Type from "typebox";
 import { timestamp } from "../../base/clock.ts";
-import type { Json, JsonObject } from "../../base/json.ts";
+import type { JsonObject } from "../../base/json.ts";
 import { fault } from "../../event/error.ts";
-import type { LogRecord } from "../../event/envelope.ts";
+import type { LogRecord, NewEvent } from "../../event/envelope.ts";
 import { parseActionId, type ActionId } from "../../event/ids.ts";
-import { isTopic, type Topic } from "../../event/topic.ts";
+import { isTopic, topics, type Topic } from "../../event/topic.ts";
 import type { ActionRow, Log } from "../../log/log.ts";
 
 export const problemRef = {
   description: "Problem",
   content: { "application/problem+json": { schema: { $ref: "Problem#" } } },
 };
+
+/** The problems that a route answers with, and any other in the same form. */
+export function problems(...statuses: readonly number[]): Record<string, typeof problemRef> {
+  return Object.fromEntries([...statuses, "default"].map((status) => [String(status), problemRef]));
+}
 
 export const digits = Type.String({ pattern: "^\\d{1,15}$" });
 
@@ -51,7 +56,7 @@ export function recordView(record: LogRecord): JsonObject {
     partition,
     offset,
     ingested_at: timestamp(ingestedAtMs),
-    event: event as unknown as Json,
+    event,
   };
 }
 
@@ -76,23 +81,35 @@ export function actionView(row: ActionRow): JsonObject {
   };
 }
 
+/** Records of an action that the caller has at hand: they are not read again. */
+export type Known = { readonly request?: NewEvent; readonly terminal?: LogRecord };
+
 /** The row with what its request asked for, what it gave, and why it waits. */
-export async function actionDetail(log: Log, row: ActionRow): Promise<JsonObject> {
-  const [request, last, terminal] = await Promise.all([
-    recordAt(log, row.requestOffset),
-    recordAt(log, row.lastOffset),
-    row.terminalOffset === undefined ? undefined : recordAt(log, row.terminalOffset),
+export async function actionDetail(
+  log: Log,
+  row: ActionRow,
+  known: Known = {},
+): Promise<JsonObject> {
+  const waits = row.status === "requested" || row.status === "retrying";
+  const [request, terminal, last] = await Promise.all([
+    known.request ?? eventAt(log, row.requestOffset),
+    known.terminal?.event ?? (row.terminalOffset && eventAt(log, row.terminalOffset)),
+    waits && row.lastOffset !== row.requestOffset ? eventAt(log, row.lastOffset) : undefined,
   ]);
-  const waiting = last?.event.event_type === "action.deferred" ? last.event.attrs : undefined;
+  const ended = typeof terminal === "object" ? terminal.attrs : {};
   return {
     ...actionView(row),
-    request: request?.event.attrs,
-    causation_id: request?.event.causation_id,
-    idempotency_key: request?.event.idempotency_key,
-    result: terminal?.event.attrs["result"],
-    error: terminal?.event.attrs["error"],
-    deferred: waiting,
+    request: request?.attrs,
+    causation_id: request?.causation_id,
+    idempotency_key: request?.idempotency_key,
+    result: ended["result"],
+    error: ended["error"],
+    deferred: last?.event_type === "action.deferred" ? last.attrs : undefined,
   };
+}
+
+async function eventAt(log: Log, offset: number): Promise<NewEvent | undefined> {
+  return (await recordAt(log, offset))?.event;
 }
 
 export async function recordAt(log: Log, offset: number): Promise<LogRecord | undefined> {
@@ -119,16 +136,35 @@ function noAction(id: ActionId): Error {
   return fault("not_found", `There is no action ${id}`);
 }
 
-/** A page's place in a list: opaque to clients. */
-export function cursorOf(offset: number): string {
-  return Buffer.from(`o${String(offset)}`).toString("base64url");
+/** What a cursor goes on with: actions below a request offset, or records from an offset. */
+export type CursorKind = "actions" | "records";
+
+const cursorLetters: { readonly [K in CursorKind]: string } = { actions: "a", records: "r" };
+
+/** A page's place in a list: opaque to clients. It holds an offset, never a filter or a tenant. */
+export function cursorOf(kind: CursorKind, offset: number): string {
+  return Buffer.from(`${cursorLetters[kind]}${String(offset)}`).toString("base64url");
 }
 
-export function parseCursor(text: string | undefined): number | undefined {
+export function parseCursor(kind: CursorKind, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const offset = /^o(\d{1,15})$/.exec(Buffer.from(text, "base64url").toString("latin1"))?.[1];
-  if (offset !== undefined) return Number(offset);
-  throw fault("invalid_args", `"${text}" is not a cursor of this API: take one from next_cursor`);
+  const read = Buffer.from(text, "base64url").toString("latin1");
+  const offset = Number(/^[ar](\d{1,15})$/.exec(read)?.[1]);
+  if (!Number.isNaN(offset) && cursorOf(kind, offset) === text) return offset;
+  throw fault("invalid_args", `"${text}" is not a cursor of this list: take one from next_cursor`);
+}
+
+/**
+ * Cuts a page of `limit` from rows of which one more was asked for.
+ *
+ * @returns the page, and its last row where more follow.
+ */
+export function pageOf<T>(
+  rows: readonly T[],
+  limit: number,
+): { readonly page: readonly T[]; readonly last: T | undefined } {
+  const page = rows.slice(0, limit);
+  return { page, last: rows.length > limit ? page.at(-1) : undefined };
 }
 
 export function limitOf(text: string | undefined, fallback: number, max: number): number {
@@ -139,9 +175,8 @@ export function limitOf(text: string | undefined, fallback: number, max: number)
 
 /** Comma-separated topics. */
 export function parseTopics(text: string | undefined): readonly Topic[] | undefined {
-  if (text === undefined) return undefined;
-  return text.split(",").map((name) => {
+  return text?.split(",").map((name) => {
     if (isTopic(name)) return name;
-    throw fault("invalid_args", `"${name}" is not a topic: see the contract's seven`);
+    throw fault("invalid_args", `"${name}" is not a topic: one of ${topics.join(", ")}`);
   });
 }

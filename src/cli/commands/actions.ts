@@ -2,8 +2,8 @@ import type { Command } from "commander";
 import type { Json, JsonObject } from "../../base/json.ts";
 import { isJsonObject } from "../../base/json.ts";
 import type { ActionView, Client, RecordView } from "../../client/client.ts";
-import { clientOf, terminalOf, valueOrFile } from "../context.ts";
-import { Exit, exitCodes, spellMs, statusColour, table, text, type Terminal } from "../terminal.ts";
+import { numberFlag, wholeFlag, type Context } from "../context.ts";
+import { Exit, exitCodes, spellMs, statusColour, text, type Terminal } from "../terminal.ts";
 import { told } from "../told.ts";
 
 type RequestFlags = {
@@ -11,13 +11,60 @@ type RequestFlags = {
   readonly args?: string;
   readonly entity?: string;
   readonly key?: string;
-  readonly ttl?: string;
+  readonly ttl?: number;
   readonly priority?: string;
-  readonly wait?: string;
+  readonly wait?: number;
   readonly tenant?: string;
 };
 
-export function actionCommands(program: Command): void {
+export function actionCommands(program: Command, context: Context): void {
+  requestCommand(program, context);
+  program
+    .command("actions")
+    .description("list actions, newest first")
+    .option("--status <statuses>", "comma-separated")
+    .option("--for <command>", "of this command")
+    .option("--entity <id>", "about this entity")
+    .option("--correlation <id>", "of this occurrence")
+    .option("--limit <n>", "how many", wholeFlag, 20)
+    .option("--cursor <cursor>", "the next page")
+    .addHelpText("after", "\nExample: deed actions --status failed,cancelled --limit 50")
+    .action((flags: ListFlags, command: Command) => list(context, flags, command));
+  program
+    .command("action <id>")
+    .description("the timeline of one action, with its cause")
+    .addHelpText("after", "\nExample: deed action act_0123456789abcdef0123456789abcdef")
+    .action((id: string, _: unknown, command: Command) => show(context, id, command));
+  program
+    .command("cancel <id>")
+    .description("cancel an action")
+    .option("--reason <text>", "why; it is recorded")
+    .addHelpText(
+      "after",
+      '\nExample: deed cancel act_0123456789abcdef0123456789abcdef --reason "wrong host"',
+    )
+    .action(async (id: string, options: { reason?: string }, command: Command) => {
+      const body = options.reason === undefined ? {} : { reason: options.reason };
+      const action = await context.clientOf(command).cancel(id, body);
+      context
+        .terminalOf(command)
+        .result(action, () => `${action.action_id} ${action.status}: cancel was asked for`);
+    });
+  program
+    .command("commands")
+    .description("the commands that the node executes")
+    .action(async (_: unknown, command: Command) => {
+      const terminal = context.terminalOf(command);
+      const answer = await context.clientOf(command).get("/v1/commands");
+      const rows = objectsOf(answer["commands"]).map((one) => [
+        text(one["command"]),
+        text(one["description"]),
+      ]);
+      terminal.result(answer, () => terminal.table(["command", "what it does"], rows));
+    });
+}
+
+function requestCommand(program: Command, context: Context): void {
   program
     .command("request <command>")
     .description("ask for an action")
@@ -25,66 +72,39 @@ export function actionCommands(program: Command): void {
     .option("--args <json>", "all arguments as a JSON object; @file or - reads them")
     .option("--entity <id>", "what it is about, as in service:web")
     .option("--key <key>", "idempotency key: asking twice with one key is one action")
-    .option("--ttl <seconds>", "give up where it is not started by then")
+    .option("--ttl <seconds>", "give up where it is not started by then", numberFlag)
     .option("--priority <priority>", "critical, high, normal or low")
-    .option("--tenant <tenant>")
-    .option("--wait <seconds>", "wait for the outcome")
-    .action(request);
-  program
-    .command("actions")
-    .description("list actions, newest first")
-    .option("--status <statuses>", "comma-separated")
-    .option("--for <command>", "of this command")
-    .option("--entity <id>")
-    .option("--correlation <id>")
-    .option("--limit <n>", "how many", "20")
-    .option("--cursor <cursor>", "the next page")
-    .action(list);
-  program
-    .command("action <id>")
-    .description("the timeline of one action, with its cause")
-    .action(show);
-  program
-    .command("cancel <id>")
-    .description("cancel an action")
-    .option("--reason <text>")
-    .action(async (id: string, options: { reason?: string }, command: Command) => {
-      const body = options.reason === undefined ? {} : { reason: options.reason };
-      const action = await clientOf(command).cancel(id, body);
-      terminalOf(command).result(
-        action,
-        () => `${action.action_id} ${action.status}: cancel was asked for`,
-      );
-    });
-  program
-    .command("commands")
-    .description("the commands that the node executes")
-    .action(async (_: unknown, command: Command) => {
-      const answer = await clientOf(command).get("/v1/commands");
-      const rows = (answer["commands"] as readonly JsonObject[]).map((one) => [
-        text(one["command"]),
-        text(one["description"]),
-      ]);
-      terminalOf(command).result(answer, () => table(["command", "what it does"], rows));
-    });
+    .option("--tenant <tenant>", "for whom, where the token does not say")
+    .option("--wait <seconds>", "wait for the outcome; at most 300", wholeFlag)
+    .addHelpText(
+      "after",
+      '\nExample: deed request shell.run --arg argv=\'["./restart.sh","web"]\' --entity service:web --wait 30',
+    )
+    .action((name: string, flags: RequestFlags, command: Command) =>
+      request(context, { name, flags }, command),
+    );
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
 }
 
-async function request(name: string, flags: RequestFlags, command: Command): Promise<void> {
-  const terminal = terminalOf(command);
+async function request(
+  context: Context,
+  { name, flags }: { readonly name: string; readonly flags: RequestFlags },
+  command: Command,
+): Promise<void> {
+  const terminal = context.terminalOf(command);
   const body: JsonObject = {
     command: name,
-    args: argsOf(flags),
+    args: argsOf(context, flags),
     ...(flags.entity === undefined ? {} : { entity_id: flags.entity }),
-    ...(flags.ttl === undefined ? {} : { ttl_sec: Number(flags.ttl) }),
+    ...(flags.ttl === undefined ? {} : { ttl_sec: flags.ttl }),
     ...(flags.priority === undefined ? {} : { priority: flags.priority }),
     ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
   };
-  const action = await clientOf(command).request(body, {
-    ...(flags.wait === undefined ? {} : { waitSec: Number(flags.wait) }),
+  const action = await context.clientOf(command).request(body, {
+    ...(flags.wait === undefined ? {} : { waitSec: flags.wait }),
     ...(flags.key === undefined ? {} : { idempotencyKey: flags.key }),
   });
   terminal.result(action, () => summary(terminal, action));
@@ -92,8 +112,8 @@ async function request(name: string, flags: RequestFlags, command: Command): Pro
     throw new Exit(exitCodes.failed, "");
 }
 
-function argsOf({ arg, args }: RequestFlags): JsonObject {
-  const whole = args === undefined ? {} : parseJson(valueOrFile(args), "--args");
+function argsOf(context: Context, { arg, args }: RequestFlags): JsonObject {
+  const whole = args === undefined ? {} : parseJson(context.valueOrFile(args), "--args");
   if (!isJsonObject(whole)) throw new Exit(exitCodes.usage, "--args must be a JSON object");
   const single = arg.map((pair): [string, Json] => {
     const equals = pair.indexOf("=");
@@ -125,10 +145,18 @@ function summary(terminal: Terminal, action: ActionView): string {
   ];
   if (action["duplicate"] === true) lines.push("the key was used before: this is that action");
   if (action["note"] !== undefined) lines.push(text(action["note"]));
-  if (action["deferred"] !== undefined) lines.push(`waits: ${text(action["deferred"])}`);
+  if (action["deferred"] !== undefined) lines.push(waitsFor(action["deferred"]));
   if (action["error"] !== undefined) lines.push(`error: ${text(action["error"])}`);
-  if (action["result"] !== undefined) lines.push(`result: ${text(action["result"])}`);
+  if (action["result"] !== undefined) lines.push(`result: ${JSON.stringify(action["result"])}`);
   return lines.join("\n");
+}
+
+/** Why an action waits, and who holds what it waits for. */
+function waitsFor(deferred: Json | undefined): string {
+  if (!isJsonObject(deferred)) return "waits";
+  const { reason, limit_key: key, holders } = deferred;
+  const held = Array.isArray(holders) && holders.length > 0 ? `held by ${holders.join(", ")}` : "";
+  return ["waits:", text(reason), text(key), held].filter((part) => part !== "").join(" ");
 }
 
 type ListFlags = {
@@ -136,13 +164,13 @@ type ListFlags = {
   readonly for?: string;
   readonly entity?: string;
   readonly correlation?: string;
-  readonly limit: string;
+  readonly limit: number;
   readonly cursor?: string;
 };
 
-async function list(flags: ListFlags, command: Command): Promise<void> {
-  const terminal = terminalOf(command);
-  const answer = await clientOf(command).actions({
+async function list(context: Context, flags: ListFlags, command: Command): Promise<void> {
+  const terminal = context.terminalOf(command);
+  const answer = await context.clientOf(command).actions({
     limit: flags.limit,
     ...(flags.status === undefined ? {} : { status: flags.status }),
     ...(flags.for === undefined ? {} : { command: flags.for }),
@@ -151,7 +179,7 @@ async function list(flags: ListFlags, command: Command): Promise<void> {
     ...(flags.cursor === undefined ? {} : { cursor: flags.cursor }),
   });
   terminal.result(answer, () =>
-    table(
+    terminal.table(
       ["requested", "action", "status", "command", "entity", "attempt", "error"],
       answer.actions.map((action) => [
         text(action["requested_at"]),
@@ -168,9 +196,9 @@ async function list(flags: ListFlags, command: Command): Promise<void> {
     terminal.say(`more: --cursor ${text(answer["next_cursor"])}`);
 }
 
-async function show(id: string, _: unknown, command: Command): Promise<void> {
-  const terminal = terminalOf(command);
-  const client = clientOf(command);
+async function show(context: Context, id: string, command: Command): Promise<void> {
+  const terminal = context.terminalOf(command);
+  const client = context.clientOf(command);
   const action = await client.action(id);
   const events = await client.actionEvents(id);
   const cause = await causeOf(client, events[0]);
@@ -212,4 +240,9 @@ function timeline(terminal: Terminal, action: ActionView, records: readonly Reco
     return `${time}  ${event.event_type.padEnd(20)} ${attempt.padEnd(3)} ${told(event)}`;
   });
   return [head, ...lines].join("\n");
+}
+
+/** The members of a list that are objects. */
+export function objectsOf(value: Json | undefined): readonly JsonObject[] {
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }

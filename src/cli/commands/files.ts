@@ -1,21 +1,22 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { backUpLogFile } from "../../app/log-file.ts";
 import { filesIn } from "../../app/rule-files.ts";
 import { formatProblem } from "../../base/document.ts";
-import type { JsonObject } from "../../base/json.ts";
 import { parseRules } from "../../decider/rule.ts";
-import { backUpSqliteLog } from "../../log/sqlite/sqlite-log.ts";
 import { examine } from "../doctor.ts";
-import { clientOf, configOf, optionsOf, terminalOf } from "../context.ts";
-import { Exit, exitCodes, table, text } from "../terminal.ts";
+import type { Context } from "../context.ts";
+import { Exit, exitCodes, text } from "../terminal.ts";
+import { objectsOf } from "./actions.ts";
 import { configTemplate, ruleTemplate } from "../templates.ts";
 
 /** Commands about files: they need no running node. */
-export function fileCommands(program: Command): void {
+export function fileCommands(program: Command, context: Context): void {
   program
     .command("init [folder]")
     .description("write a configuration and a rule that run as they are")
+    .addHelpText("after", "\nExample: deed init night-watch")
     .action((folder: string | undefined, _: unknown, command: Command) => {
       const at = resolve(folder ?? ".");
       const files = { "deed.yaml": configTemplate, "rules/failed-job.yaml": ruleTemplate };
@@ -29,17 +30,19 @@ export function fileCommands(program: Command): void {
       }
       mkdirSync(join(at, "rules"), { recursive: true });
       for (const [name, content] of Object.entries(files)) writeFileSync(join(at, name), content);
-      terminalOf(command).result({ folder: at, files: Object.keys(files) }, () =>
-        [`wrote ${Object.keys(files).join(" and ")} in ${at}`, "next: deed start"].join("\n"),
-      );
+      context
+        .terminalOf(command)
+        .result({ folder: at, files: Object.keys(files) }, () =>
+          [`wrote ${Object.keys(files).join(" and ")} in ${at}`, "next: deed start"].join("\n"),
+        );
     });
-  rulesCommands(program);
+  rulesCommands(program, context);
   program
     .command("doctor")
     .description("look for what keeps a node from running, with a way out of each")
     .action(async (_: unknown, command: Command) => {
-      const terminal = terminalOf(command);
-      const findings = await examine(optionsOf(command).config, process.env);
+      const terminal = context.terminalOf(command);
+      const findings = await examine(context.optionsOf(command).config, context.io.env);
       terminal.result({ findings }, () =>
         findings
           .map(({ ok, what, wayOut }) => {
@@ -53,25 +56,26 @@ export function fileCommands(program: Command): void {
   program
     .command("backup <path>")
     .description("copy the log as of now, beside a running node or without one")
+    .addHelpText("after", "\nExample: deed backup /var/backups/deed.db")
     .action(async (path: string, _: unknown, command: Command) => {
-      const { logPath } = configOf(command, true);
+      const { logPath } = context.configOf(command, true);
       if (!existsSync(logPath)) throw new Exit(exitCodes.usage, `there is no log at ${logPath}`);
       const target = resolve(path);
-      await backUpSqliteLog(logPath, target);
-      terminalOf(command).result(
-        { log: logPath, backup: target },
-        () => `${logPath} was copied to ${target}`,
-      );
+      await backUpLogFile(logPath, target);
+      context
+        .terminalOf(command)
+        .result({ log: logPath, backup: target }, () => `${logPath} was copied to ${target}`);
     });
 }
 
-function rulesCommands(program: Command): void {
+function rulesCommands(program: Command, context: Context): void {
   const rules = program.command("rules").description("rules: check files, list what is active");
   rules
     .command("check <paths...>")
     .description("check rule files; every problem with file:line:column")
+    .addHelpText("after", "\nExample: deed rules check ./rules")
     .action(async (paths: readonly string[], _: unknown, command: Command) => {
-      const terminal = terminalOf(command);
+      const terminal = context.terminalOf(command);
       const missing: string[] = [];
       const files = (
         await Promise.all(paths.map((path) => filesIn(path, (message) => missing.push(message))))
@@ -102,12 +106,13 @@ function rulesCommands(program: Command): void {
     .command("list")
     .description("the rules that are active on the node")
     .action(async (_: unknown, command: Command) => {
-      const answer = await clientOf(command).get("/v1/rules");
-      const rows = (answer["rules"] as readonly JsonObject[]).map((rule) =>
+      const terminal = context.terminalOf(command);
+      const answer = await context.clientOf(command).get("/v1/rules");
+      const rows = objectsOf(answer["rules"]).map((rule) =>
         ["name", "version", "mode", "offset", "file"].map((name) => text(rule[name])),
       );
-      terminalOf(command).result(answer, () =>
-        table(["rule", "version", "mode", "since offset", "file"], rows),
+      terminal.result(answer, () =>
+        terminal.table(["rule", "version", "mode", "since offset", "file"], rows),
       );
     });
 }

@@ -1,17 +1,24 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { createLogger, startApp } from "../../app/app.ts";
-import { configOf, terminalOf } from "../context.ts";
+import type { Context } from "../context.ts";
 
 /** `deed start`: one node, until SIGINT or SIGTERM. */
-export function startCommand(program: Command): void {
+export function startCommand(program: Command, context: Context): void {
   program
     .command("start")
     .description("run a node until it is stopped")
-    .option("--log-level <level>", "debug, info, warn or error", "info")
+    .addOption(
+      new Option("--log-level <level>", "what the program tells on stderr")
+        .choices(["debug", "info", "warn", "error"])
+        .default("info"),
+    )
+    .addHelpText("after", "\nExample: deed start --config /etc/deed/deed.yaml")
     .action(async (options: { logLevel: string }, command: Command) => {
-      const terminal = terminalOf(command);
-      const config = configOf(command);
+      const terminal = context.terminalOf(command);
+      const config = context.configOf(command);
       const logger = createLogger(options.logLevel);
+      const asked = context.io.stopAsked();
+      for (const warning of config.warnings) terminal.say(`deed: ${warning}`);
       const app = await startApp(config, logger);
       terminal.result({ ready: true, url: app.url, pid: process.pid, log: config.logPath }, () =>
         [
@@ -20,15 +27,17 @@ export function startCommand(program: Command): void {
           `  deed actions --url ${app.url}   what was asked for`,
         ].join("\n"),
       );
-      await new Promise<void>((resolve) => {
-        const stop = (): void => {
-          process.off("SIGINT", stop);
-          process.off("SIGTERM", stop);
-          resolve();
-        };
-        process.on("SIGINT", stop);
-        process.on("SIGTERM", stop);
-      });
+      await stopped(asked);
       await app.stop();
     });
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else
+      signal.addEventListener("abort", () => {
+        resolve();
+      });
+  });
 }

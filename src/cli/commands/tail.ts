@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { RecordView, StreamFilter } from "../../client/client.ts";
-import { clientOf, terminalOf } from "../context.ts";
+import { wholeFlag, type Context } from "../context.ts";
 import { text, type Terminal } from "../terminal.ts";
 import { told } from "../told.ts";
 
@@ -9,33 +9,31 @@ type TailOptions = {
   readonly type?: string;
   readonly entity?: string;
   readonly action?: string;
-  readonly from?: string;
+  readonly from?: number;
 };
 
 /** `deed tail`: follows the log until it is stopped; a lost connection is taken up again. */
-export function tailCommand(program: Command): void {
+export function tailCommand(program: Command, context: Context): void {
   program
     .command("tail")
     .description("follow the log")
     .option("--topic <topics>", "comma-separated")
     .option("--type <type>", "event type, * at the end for any rest")
-    .option("--entity <id>")
-    .option("--action <id>")
-    .option("--from <offset>", "begin here instead of now")
+    .option("--entity <id>", "about this entity")
+    .option("--action <id>", "of this action")
+    .option("--from <offset>", "begin here instead of now", wholeFlag)
+    .addHelpText("after", '\nExample: deed tail --type "action.*" --from 1 --json')
     .action(async (options: TailOptions, command: Command) => {
-      const terminal = terminalOf(command);
-      const controller = new AbortController();
-      process.once("SIGINT", () => {
-        controller.abort();
-      });
+      const terminal = context.terminalOf(command);
+      const signal = context.io.stopAsked();
       const filter: StreamFilter = {
         ...(options.topic === undefined ? {} : { topic: options.topic }),
         ...(options.type === undefined ? {} : { type: options.type }),
         ...(options.entity === undefined ? {} : { entity_id: options.entity }),
         ...(options.action === undefined ? {} : { action_id: options.action }),
       };
-      const from = options.from === undefined ? {} : { from: Number(options.from) };
-      const stream = clientOf(command).stream(filter, { ...from, signal: controller.signal });
+      const from = options.from === undefined ? {} : { from: options.from };
+      const stream = context.clientOf(command).stream(filter, { ...from, signal });
       for await (const record of stream) terminal.result(record, () => line(terminal, record));
     });
 }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Json, JsonObject } from "../../base/json.ts";
+import type { JsonObject } from "../../base/json.ts";
 import { anomalyTag, type LogRecord, type NewEvent } from "../../event/envelope.ts";
 import { actionIdOf, eventId } from "../../event/ids.ts";
 import { parseRequestAttrs } from "../../action/request-schema.ts";
-import { viaMax, type RuleState } from "./decide.ts";
+import { viaMax } from "./decide.ts";
 import { logWith, ruleOf, t0 } from "./log-with-rule.ts";
 
 const second = 1_000;
@@ -191,6 +191,8 @@ describe("1. how often it fires", () => {
     expect(types(log.see({ tags: { tenant: "a" }, entity_id: "b:c" }))).toEqual(fired);
     expect(types(log.see({ tags: { tenant: "a:b" }, entity_id: "c" }))).toEqual(fired);
     expect(types(log.see({ entity_id: "b:c" }))).toEqual(fired);
+    expect(types(log.see({ entity_id: "1:a:b:c" }))).toEqual(fired);
+    expect([...log.states.keys()]).toEqual(["1:a:b:c", "3:a:b:c", "b:c", "7:default:1:a:b:c"]);
     expect(types(log.see({ tags: { tenant: "a" }, entity_id: "b:c" }))).toEqual([
       "rule.suppressed: cool_down",
     ]);
@@ -388,41 +390,5 @@ describe("5. what cannot be evaluated is recorded as rule.failed", () => {
     expect(types(log.see({ attrs: { n: 2, x: 1 } }))).toEqual(fired);
     expect(types(log.see({ attrs: { n: 0 } }))).toEqual(division);
     expect(types(log.see({ attrs: { n: 0 }, entity_id: "job:b" }))).toEqual(division);
-  });
-});
-
-describe("its state", () => {
-  const { decider } = logWith(ruleOf("on: job.failed"));
-
-  test("comes back from a snapshot as it was", () => {
-    const states: readonly RuleState[] = [
-      { firedMs: [], heldBack: undefined },
-      { firedMs: [t0, t0 + 1], heldBack: "cool_down" },
-    ];
-    for (const state of states) {
-      const snapshot = JSON.parse(JSON.stringify(decider.encode(state))) as Json;
-      expect(decider.decode(snapshot)).toEqual({ ok: true, value: state });
-    }
-  });
-
-  test.each<[Json]>([
-    [null],
-    [[]],
-    [{}],
-    [{ firedMs: 1 }],
-    [{ firedMs: ["x"] }],
-    [{ firedMs: [], heldBack: 1 }],
-  ])("%j is refused", (snapshot) => {
-    expect(decider.decode(snapshot)).toEqual({ ok: false, error: "not the state of a rule" });
-  });
-
-  test("stays as small as throttle and cool-down need it", () => {
-    const log = logWith(ruleOf("on: job.failed\nthrottle: {count: 3, within: 10s}"));
-    for (let at = 0; at < 1_000; at += 1) log.see({ atMs: t0 + at * 100 });
-    for (const { firedMs } of log.states.values()) expect(firedMs.length).toBeLessThanOrEqual(3);
-  });
-
-  test("waits for no timer", () => {
-    expect(decider.due({ firedMs: [t0], heldBack: undefined })).toEqual([]);
   });
 });

@@ -25,12 +25,13 @@ import {
   type LogRecord,
   type NewEvent,
 } from "../../event/envelope.ts";
+import { defaultTenant } from "../../event/ids.ts";
 import type { Decider } from "../decider.ts";
 import type { Evaluated } from "./cel.ts";
 import type { Rule } from "./compile.ts";
 import { spell } from "./template.ts";
 
-/** What a rule remembers of one key. */
+/** What a rule remembers of one key. What it would have done in shadow is remembered apart: it holds nothing back. */
 export type RuleState = {
   /** When it fired, as far as throttle and cool-down look back; oldest first, ms since the epoch. */
   readonly firedMs: readonly number[];
@@ -60,13 +61,13 @@ export function decideByRule(rule: Rule): Decider<RuleState> {
   const windowMs = Math.max(rule.coolDownMs, rule.throttle?.withinMs ?? 0);
   const firesMax = Math.max(1, rule.throttle?.count ?? 1);
   return {
-    name: `rule/${rule.name}`,
+    name: rule.mode === "live" ? `rule/${rule.name}` : `rule/${rule.name}/${rule.mode}`,
     version: rule.version,
     keysOf: (record) => keysOf(rule, record),
     initial: () => ({ firedMs: [], heldBack: undefined }),
     evolve: (state, record) => {
       const { event_type: type, attrs } = record.event;
-      if (attrs["rule"] !== rule.name) return state;
+      if (attrs["rule"] !== rule.name || attrs["mode"] !== rule.mode) return state;
       if (type === "rule.suppressed" || type === "rule.failed") {
         const { reason } = attrs;
         return { ...state, heldBack: heldBackBy(type, typeof reason === "string" ? reason : "") };
@@ -114,9 +115,13 @@ function keysOf(rule: Rule, record: LogRecord): readonly string[] {
   return concern === undefined ? noKeys : [instanceOf(event, concern.key)];
 }
 
-/** Tenants share rules, never what a rule remembers; the length in front keeps the pairs apart. */
+/**
+ * Tenants share rules, never what a rule remembers. The default tenant's key stands alone; where it could
+ * be taken for another one's, and for all others, the tenant and its length stand in front.
+ */
 function instanceOf(event: DeedEvent, key: string): string {
   const tenant = tenantOf(event);
+  if (tenant === defaultTenant && !/^\d+:/.test(key)) return key;
   return `${String(tenant.length)}:${tenant}:${key}`;
 }
 

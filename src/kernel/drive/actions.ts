@@ -8,6 +8,7 @@
  * 3. Nothing reaches the worker before the commit that says so is durable.
  */
 import { timestamp } from "../../base/clock.ts";
+import { isJsonObject } from "../../base/json.ts";
 import { createAdmission, type Admission, type Deferral } from "../../action/admission.ts";
 import { decide } from "../../action/decide.ts";
 import { dueOf, evolve, isTerminal, type ActionState } from "../../action/lifecycle.ts";
@@ -40,7 +41,8 @@ export type ActionDue = {
 
 export type Actions = {
   readonly step: (record: LogRecord, reads: StageReads) => StepResult;
-  readonly settle: (nowMs: number) => readonly NewEvent[];
+  /** @param paused the kernel stops: nothing starts, and whoever comes is told so. */
+  readonly settle: (nowMs: number, paused: boolean) => readonly NewEvent[];
   readonly rows: () => readonly ActionRow[];
   /** The rate windows that this commit changed. */
   readonly rateSnapshots: () => readonly SnapshotWrite[];
@@ -78,6 +80,8 @@ export function createActions(options: {
   const held = new Map<ActionId, Held>();
   /** Every action that this commit touched, as it was before; `undefined`: it was not held. */
   const journal = new Map<ActionId, Held | undefined>();
+  /** Workers that this commit tells to be gone. */
+  const lost = new Map<string, LogRecord>();
   let started: { readonly action: ActionId; readonly event: EventId }[] = [];
   let cancel: ActionId[] = [];
   let fence: ActionId[] = [];
@@ -117,51 +121,74 @@ export function createActions(options: {
     return events.length === 0 ? none : { events };
   };
 
-  const workerLost = (record: LogRecord): StepResult => {
+  /** What becomes of the attempts of workers that are gone. However many: each is an input of its own. */
+  const takeFromLost = (): readonly NewEvent[] => {
+    if (lost.size === 0) return none.events;
     const events: NewEvent[] = [];
-    const lost = record.event.attrs["worker_id"];
     for (const { state } of held.values()) {
-      if (holds(state) === 1 && "workerId" in state && state.workerId === lost) {
-        events.push(...decide(state, record));
-      }
+      const record = "workerId" in state ? lost.get(state.workerId) : undefined;
+      if (record !== undefined) events.push(...decide(state, record));
     }
-    return { events };
+    lost.clear();
+    return events;
+  };
+
+  /** What comes while nothing may start is told so; the next kernel looks at it anew. */
+  const postpone = (ts: string): readonly NewEvent[] => {
+    const events: NewEvent[] = [];
+    for (const action of journal.keys()) {
+      const state = held.get(action)?.state;
+      if (state === undefined || state.deferred !== undefined || !isReady(state)) continue;
+      const at = { ts, causationId: state.lastEventId, attempt: state.attempt };
+      const limitKey = `executor:${state.attrs.command}`;
+      events.push(
+        deferredEvent(state.identity, at, { reason: "no_executor", limit_key: limitKey }),
+      );
+    }
+    return events;
   };
 
   return {
     step: (record, reads) => {
       const { action_id: action, event_type: type } = record.event;
       if (action !== undefined && isLifecycle(type)) return stepOne(action, record, reads);
-      return type === "worker.lost" ? workerLost(record) : none;
+      if (type === "worker.lost") lost.set(textOf(record.event.attrs["worker_id"]), record);
+      return none;
     },
-    settle: (nowMs) => {
+    settle: (nowMs, paused) => {
+      const taken = takeFromLost();
+      if (taken.length > 0) return taken;
+      if (paused) return postpone(timestamp(nowMs));
       const choice = admission.select(nowMs, capacityOf, admitPerSettleMax);
       wakeAtMs = choice.wakeAtMs;
-      if (choice.admit.length === 0 && choice.defer.length === 0) return none.events;
+      const { admit, defer, expired } = choice;
+      if (admit.length + defer.length + expired.length === 0) return none.events;
       const ts = timestamp(nowMs);
       const leaseUntil = timestamp(nowMs + leaseMs);
-      const events: NewEvent[] = [];
-      for (const state of choice.admit) {
+      const events: NewEvent[] = expired.flatMap(ttlEvent);
+      for (const state of admit) {
         const at = { ts, causationId: state.lastEventId, attempt: state.attempt };
         const idempotent = isIdempotent(worker, state);
         const lease = { worker_id: worker.id, lease_until: leaseUntil, idempotent };
         if (state.phase === "requested") events.push(acceptedEvent(state.identity, at, lease));
         events.push(startedEvent(state.identity, at, lease));
       }
-      for (const deferral of choice.defer) events.push(deferralEvent(deferral, ts));
+      for (const deferral of defer) events.push(deferralEvent(deferral, ts));
       return events;
     },
     rateSnapshots: () =>
-      admission.takeRateChanges().map(({ key, startsMs }) => ({
+      admission.takeRateChanges().map(({ key, perMs, startsMs }) => ({
         decider: ratesRegistry,
         instance: key,
         offset: 0,
-        state: startsMs.length === 0 ? undefined : startsMs,
+        state: startsMs.length === 0 ? undefined : { per_ms: perMs, starts_ms: startsMs },
       })),
     restoreRate: ({ instance, state }) => {
-      if (!Array.isArray(state)) return;
-      const startsMs = state.filter((startMs) => typeof startMs === "number");
-      admission.restoreRate({ key: instance, startsMs });
+      if (!isJsonObject(state)) return;
+      const { per_ms: perMs, starts_ms: starts } = state;
+      if (typeof perMs !== "number" || !Array.isArray(starts)) return;
+      const startsMs = starts.filter((startMs) => typeof startMs === "number");
+      admission.restoreRate({ key: instance, perMs, startsMs });
     },
     rows: () => {
       const rows: ActionRow[] = [];
@@ -175,7 +202,7 @@ export function createActions(options: {
       const start: Assignment[] = [];
       for (const { action, event } of started) {
         const now = held.get(action);
-        if (now?.state.phase !== "started") continue;
+        if (now?.state.phase !== "started" || now.state.workerId !== worker.id) continue;
         const { attempt, leaseUntilMs } = now.state;
         start.push({ request: now.request, attempt, startedEventId: event, leaseUntilMs });
       }
@@ -223,6 +250,7 @@ export function createActions(options: {
 
   function forget(): void {
     journal.clear();
+    lost.clear();
     started = [];
     cancel = [];
     fence = [];
@@ -241,6 +269,10 @@ export function createActions(options: {
   }
 }
 
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
 function deferralEvent(deferral: Deferral, ts: string): NewEvent {
   const { state, reason, limitKey, holders, holdersTotal } = deferral;
   const at = { ts, causationId: state.lastEventId, attempt: state.attempt };
@@ -251,6 +283,11 @@ function deferralEvent(deferral: Deferral, ts: string): NewEvent {
 /** 1 where the state holds a lease, and so a slot. */
 function holds(state: ActionState | undefined): 0 | 1 {
   return state?.phase === "accepted" || state?.phase === "started" ? 1 : 0;
+}
+
+/** It waits for room alone. */
+function isReady(state: ActionState): boolean {
+  return state.phase === "requested" || (state.phase === "retrying" && state.ready);
 }
 
 function isLifecycle(type: string): boolean {
@@ -270,6 +307,13 @@ function foldThread(thread: readonly LogRecord[]): Held | undefined {
   }
   const request = thread[0]?.event;
   return state === undefined || request === undefined ? undefined : { state, request };
+}
+
+/** The ttl's own timer, where it is noticed before the timer rings. */
+function ttlEvent(state: ActionState): readonly NewEvent[] {
+  const { expiresAtMs: dueMs, identity } = state;
+  if (dueMs === undefined) return [];
+  return [timerEvent(state, { action: identity.action_id, name: "ttl", dueMs })];
 }
 
 /** An executor that cannot say so for these arguments has not promised it. */
@@ -292,7 +336,7 @@ function timerEvent(
     entity_id: identity.entity_id,
     ...(identity.correlation_id === undefined ? {} : { correlation_id: identity.correlation_id }),
     causation_id: state.lastEventId,
-    idempotency_key: `timer/${due.action}/${due.name}/${String(due.dueMs)}`,
+    idempotency_key: `timer/${due.action}/${String(state.attempt)}/${due.name}/${String(due.dueMs)}`,
     action_id: due.action,
     source: { system: "deed", ns: { component: "kernel" } },
     tags: identity.tags,

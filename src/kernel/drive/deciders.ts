@@ -3,17 +3,20 @@
  *
  * 1. State changes are written with the commit that caused them, so memory is only a cache: bounded,
  *    dropped on roll-back, filled from the store again.
- * 2. A decider that throws never stops the log: its failure is recorded and the others go on.
- * 3. Which deciders are active is itself a fold of the log (`rule.activated`, `rule.deactivated`).
+ * 2. A decider that throws never stops the log: its failure is recorded and the others go on. A store
+ *    that cannot be read is not a decider's failure: it fails the commit.
+ * 3. A timer fires once for one due time, and its row goes with the commit of `timer.fired`. One that its
+ *    instance no longer waits for wakes nobody.
+ * 4. Which deciders are active is itself a fold of the log (`rule.activated`, `rule.deactivated`).
  */
 import type { Json } from "../../base/json.ts";
 import { isJsonObject } from "../../base/json.ts";
+import type { Result } from "../../base/result.ts";
 import { timestamp } from "../../base/clock.ts";
 import type { Decider, Timer } from "../../decider/decider.ts";
-import { deciderFromActivation } from "../../decider/rule.ts";
 import type { LogRecord, NewEvent } from "../../event/envelope.ts";
 import type { EventId } from "../../event/ids.ts";
-import type { SnapshotWrite, StageReads, TimerWrite } from "../../log/log.ts";
+import type { SnapshotWrite, StageReads, TimerRow, TimerWrite } from "../../log/log.ts";
 
 /** The decider under whose name the active rules are kept as snapshots, one instance a rule. */
 export const rulesRegistry = "rules";
@@ -42,7 +45,14 @@ export type Deciders = {
   readonly restore: (state: Json) => string | undefined;
 };
 
-export function createDeciders(instancesMax: number): Deciders {
+export type DecidersOptions = {
+  /** Instances kept in memory between commits. */
+  readonly instancesMax: number;
+  /** Makes the decider that an activation stands for, or says why it cannot. */
+  readonly build: (activation: LogRecord) => Result<Decider<unknown>, string>;
+};
+
+export function createDeciders({ instancesMax, build }: DecidersOptions): Deciders {
   let entries: readonly Entry[] = [];
   let entriesBefore: readonly Entry[] | undefined;
   const cache = new Map<string, Instance>();
@@ -56,13 +66,17 @@ export function createDeciders(instancesMax: number): Deciders {
     entries = entry === undefined ? others : [...others, entry].sort(byName);
   };
 
+  const register = (write: Omit<SnapshotWrite, "decider">): void => {
+    registry.set(write.instance, { decider: rulesRegistry, ...write });
+  };
+
   const activate = (record: LogRecord): readonly NewEvent[] => {
-    const built = entryOf(record);
+    const built = entryOf(record, build);
     if (!built.ok) return [failure(record, record.event.entity_id, built.reason)];
     const { about } = built.entry;
     replace(about.name, built.entry);
     const state = { ...about, text: record.event.attrs["text"] ?? "" };
-    registry.set(about.name, snapshotOf(rulesRegistry, about.name, record.offset, state));
+    register({ instance: about.name, offset: record.offset, state });
     return [];
   };
 
@@ -70,7 +84,7 @@ export function createDeciders(instancesMax: number): Deciders {
     const name = record.event.attrs["name"];
     if (typeof name !== "string") return [];
     replace(name, undefined);
-    registry.set(name, snapshotOf(rulesRegistry, name, record.offset, undefined));
+    register({ instance: name, offset: record.offset, state: undefined });
     return [];
   };
 
@@ -94,22 +108,51 @@ export function createDeciders(instancesMax: number): Deciders {
   const drive = (
     entry: Entry,
     key: string,
-    at: { readonly record: LogRecord; readonly reads: StageReads },
+    at: { readonly instance: Instance; readonly record: LogRecord },
   ): readonly NewEvent[] => {
     const { decider } = entry;
-    const instance = load(entry, key, at.reads);
+    const { instance, record } = at;
     const before = instance.state;
-    const after = decider.evolve(before, at.record);
+    const after = decider.evolve(before, record);
     if (after !== before) {
-      const id = idOf(decider.name, key);
-      instance.state = after;
-      instance.offset = at.record.offset;
-      touched.set(id, { entry, instance: key });
       const timers = decider.due(after);
-      diffTimers({ decider: decider.name, instance: key }, instance.timers, timers, timerWrites);
+      for (const { name, dueMs } of timerChanges(instance.timers, timers)) {
+        writeTimer({ decider: decider.name, instance: key, name, dueMs });
+      }
+      instance.state = after;
+      instance.offset = record.offset;
       instance.timers = timers;
+      touched.set(idOf(decider.name, key), { entry, instance: key });
     }
-    return decider.decide(after, at.record);
+    return decider.decide(after, record);
+  };
+
+  const writeTimer = (write: TimerWrite): void => {
+    timerWrites.set(`${idOf(write.decider, write.instance)}\0${write.name}`, write);
+  };
+
+  /** The row of a timer goes, even where its decider is no longer active and nobody is woken. */
+  const spend = (record: LogRecord): void => {
+    const fired = firedTimer(record);
+    if (fired === undefined) return;
+    const { decider, instance, name, dueMs } = fired;
+    const held = cache.get(idOf(decider, instance));
+    const later = held?.timers.some((timer) => timer.name === name && timer.dueMs !== dueMs);
+    if (later !== true) writeTimer({ decider, instance, name, dueMs: undefined });
+  };
+
+  /** What one decider makes of a record. What it throws becomes an event, what the store throws does not. */
+  const stepOne = (entry: Entry, record: LogRecord, reads: StageReads): readonly NewEvent[] => {
+    const keys = guarded(entry, record, () => keysFor(entry, record));
+    if ("failed" in keys) return keys.failed;
+    const events: NewEvent[] = [];
+    for (const key of keys.value) {
+      const instance = load(entry, key, reads);
+      if (!awaits(instance, record)) continue;
+      const decided = guarded(entry, record, () => drive(entry, key, { instance, record }));
+      events.push(...("failed" in decided ? decided.failed : decided.value));
+    }
+    return events;
   };
 
   return {
@@ -119,18 +162,10 @@ export function createDeciders(instancesMax: number): Deciders {
       if (type === "rule.deactivated") return deactivate(record);
       let events: NewEvent[] | undefined;
       for (const entry of entries) {
-        try {
-          for (const key of keysFor(entry, record)) {
-            const decided = drive(entry, key, { record, reads });
-            if (decided.length > 0) (events ??= []).push(...decided);
-          }
-        } catch (thrown) {
-          const reason = thrown instanceof Error ? thrown.message : String(thrown);
-          if (type !== "rule.failed") {
-            (events ??= []).push(failure(record, `rule:${entry.about.name}`, reason));
-          }
-        }
+        const decided = stepOne(entry, record, reads);
+        if (decided.length > 0) (events ??= []).push(...decided);
       }
+      if (type === "timer.fired" && record.event.action_id === undefined) spend(record);
       return events ?? nothing;
     },
     writes: () => {
@@ -138,8 +173,9 @@ export function createDeciders(instancesMax: number): Deciders {
       for (const [id, { entry, instance }] of touched) {
         const held = cache.get(id);
         if (held === undefined) continue;
-        const state = entry.decider.encode(held.state);
-        snapshots.push(snapshotOf(entry.decider.name, instance, held.offset, state));
+        const { decider } = entry;
+        const state = decider.encode(held.state);
+        snapshots.push({ decider: decider.name, instance, offset: held.offset, state });
       }
       return { snapshots, timers: [...timerWrites.values()] };
     },
@@ -159,7 +195,7 @@ export function createDeciders(instancesMax: number): Deciders {
     instances: () => cache.size,
     restore: (state) => {
       if (!isJsonObject(state)) return "the stored rule is not an object";
-      const built = entryOf(recordOf(state));
+      const built = entryOf(recordOf(state), build);
       if (!built.ok) return built.reason;
       entries = [...entries, built.entry].sort(byName);
       return undefined;
@@ -179,8 +215,25 @@ const nothing: readonly NewEvent[] = [];
 /** A timer wakes the one instance that armed it; every other record goes where the decider says. */
 function keysFor(entry: Entry, record: LogRecord): readonly string[] {
   if (record.event.event_type !== "timer.fired") return entry.decider.keysOf(record);
-  const { decider, instance } = record.event.attrs;
-  return decider === entry.decider.name && typeof instance === "string" ? [instance] : [];
+  const fired = firedTimer(record);
+  return fired?.decider === entry.decider.name ? [fired.instance] : [];
+}
+
+/** False for a timer that the instance has moved or disarmed since. */
+function awaits({ timers }: Instance, record: LogRecord): boolean {
+  if (record.event.event_type !== "timer.fired") return true;
+  const fired = firedTimer(record);
+  return timers.some(({ name, dueMs }) => name === fired?.name && dueMs === fired.dueMs);
+}
+
+function firedTimer({ event }: LogRecord): TimerRow | undefined {
+  const { decider, instance, name, due_ms: dueMs } = event.attrs;
+  const known =
+    typeof decider === "string" &&
+    typeof instance === "string" &&
+    typeof name === "string" &&
+    typeof dueMs === "number";
+  return known ? { decider, instance, name, dueMs } : undefined;
 }
 
 function idOf(decider: string, instance: string): string {
@@ -191,29 +244,38 @@ function byName(left: Entry, right: Entry): number {
   return left.about.name < right.about.name ? -1 : 1;
 }
 
-function snapshotOf(
-  decider: string,
-  instance: string,
-  offset: number,
-  state: Json | undefined,
-): SnapshotWrite {
-  return { decider, instance, offset, state };
+type Guarded<T> = { readonly value: T } | { readonly failed: readonly NewEvent[] };
+
+/** Runs a decider's code. A failure is not recorded for a record that tells of one: it would never end. */
+function guarded<T>(entry: Entry, record: LogRecord, decide: () => T): Guarded<T> {
+  try {
+    return { value: decide() };
+  } catch (thrown) {
+    if (record.event.event_type === "rule.failed") return { failed: nothing };
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    return { failed: [failure(record, `rule:${entry.about.name}`, reason)] };
+  }
 }
 
 function entryOf(
   record: LogRecord,
+  build: DecidersOptions["build"],
 ): { readonly ok: true; readonly entry: Entry } | { readonly ok: false; readonly reason: string } {
-  const decider = deciderFromActivation(record);
+  const decider = build(record);
   if (!decider.ok) return { ok: false, reason: decider.error };
-  const { name, version, mode, file } = record.event.attrs;
+  const { attrs } = record.event;
   const about = {
-    name: String(name),
-    version: String(version),
-    mode: String(mode),
-    file: String(file),
+    name: textOf(attrs["name"]),
+    version: textOf(attrs["version"]),
+    mode: textOf(attrs["mode"]),
+    file: textOf(attrs["file"]),
     offset: record.offset,
   };
   return { ok: true, entry: { about, decider: decider.value } };
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === "string" ? value : "";
 }
 
 /** The activation as it stood on the log, as far as a decider is built from it. */
@@ -229,7 +291,7 @@ function recordOf(state: { readonly [key: string]: Json | undefined }): LogRecor
       event_id: "0" as EventId,
       ts: timestamp(0),
       event_type: "rule.activated",
-      entity_id: `rule:${String(state["name"])}`,
+      entity_id: `rule:${textOf(state["name"])}`,
       source: { system: "deed", ns: {} },
       tags: {},
       attrs,
@@ -237,22 +299,16 @@ function recordOf(state: { readonly [key: string]: Json | undefined }): LogRecor
   };
 }
 
-function diffTimers(
-  at: { readonly decider: string; readonly instance: string },
+/** What to arm and, with no due time, to disarm so that `after` is armed where `before` was. */
+function timerChanges(
   before: readonly Timer[],
   after: readonly Timer[],
-  writes: Map<string, TimerWrite>,
-): void {
-  for (const old of before) {
-    if (after.some((timer) => timer.name === old.name)) continue;
-    const write = { ...at, name: old.name, dueMs: undefined };
-    writes.set(`${idOf(at.decider, at.instance)}\0${old.name}`, write);
-  }
-  for (const timer of after) {
-    if (before.some((old) => old.name === timer.name && old.dueMs === timer.dueMs)) continue;
-    const write = { ...at, name: timer.name, dueMs: timer.dueMs };
-    writes.set(`${idOf(at.decider, at.instance)}\0${timer.name}`, write);
-  }
+): readonly Pick<TimerWrite, "name" | "dueMs">[] {
+  const gone = before.filter((old) => !after.some((timer) => timer.name === old.name));
+  const armed = after.filter(
+    (timer) => !before.some((old) => old.name === timer.name && old.dueMs === timer.dueMs),
+  );
+  return [...gone.map(({ name }) => ({ name, dueMs: undefined })), ...armed];
 }
 
 function failure(record: LogRecord, entityId: string, reason: string): NewEvent {

@@ -6,7 +6,8 @@
  *
  * 1. Appends that wait together share one commit; one commit at a time.
  * 2. An append that cannot be stored is refused before it joins a group.
- * 3. What the stage derives from a record is stepped before the next input.
+ * 3. What the stage derives from a record is stepped before the next input, and before what else was
+ *    derived beside it: depth first.
  * 4. Where the stage fails in a group of several, each append is tried again alone: a poison append
  *    fails by itself.
  * 5. A nudge whose commit the store refused is tried again: what waits for capacity is not forgotten.
@@ -205,24 +206,35 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     }
   };
 
-  /** Steps a record and, before anything else, all that follows from it. */
+  /**
+   * Steps a record and, before anything else, all that follows from it: depth first, so that what a
+   * decider said to one record has come back to it before it sees the next.
+   */
   const stepAll = (draft: Draft, first: LogRecord): void => {
-    const pending: LogRecord[] = [first];
-    for (let done = 0; done < pending.length; done += 1) {
+    const ahead: NewEvent[] = [];
+    let record: LogRecord | undefined = first;
+    for (let done = 0; record !== undefined; done += 1) {
       if (done > derivedMax) {
         throw new Error(
           `One ${first.event.event_type} led to more than ${String(derivedMax)} events`,
         );
       }
-      const record = pending[done];
-      if (record === undefined) break;
       const { events, anomaly } = stage.step(record, store.reads);
       if (anomaly !== undefined) markAnomaly(draft, record, anomaly);
-      for (const event of events) {
-        const taken = place(draft, event);
-        if (!taken.duplicate) pending.push(taken.record);
+      for (let index = events.length - 1; index >= 0; index -= 1) {
+        const event = events[index];
+        if (event !== undefined) ahead.push(event);
       }
+      record = placeNext(draft, ahead);
     }
+  };
+
+  const placeNext = (draft: Draft, ahead: NewEvent[]): LogRecord | undefined => {
+    for (let event = ahead.pop(); event !== undefined; event = ahead.pop()) {
+      const taken = place(draft, event);
+      if (!taken.duplicate) return taken.record;
+    }
+    return undefined;
   };
 
   const place = (

@@ -180,10 +180,11 @@ function keepWrites(disk: MemoryDisk, { actions, timers, snapshots }: StageWrite
 
 function readsOf(disk: MemoryDisk): CommitStore["reads"] {
   return {
-    actionThread: (id) => {
+    actionThread: (id, to = Infinity) => {
       const start = requestOffset(disk, id);
       if (start === undefined) return [];
-      return disk.threads.get(id)?.filter((record) => record.offset >= start) ?? [];
+      const thread = disk.threads.get(id) ?? [];
+      return thread.filter(({ offset }) => offset >= start && offset <= to);
     },
     snapshot: (decider, instance) => {
       const held = disk.snapshots.get(`${decider}\0${instance}`);

@@ -14,7 +14,7 @@ import type { Offset } from "../../event/ids.ts";
 import { keyHashOf } from "../commit/key.ts";
 import { bulkInsert, type Value } from "./bulk-insert.ts";
 import type { Database } from "./driver.ts";
-import { ownersOf, slotOf } from "./threads.ts";
+import { bucketSize, ownersOf, threadRow } from "./threads.ts";
 
 export type IndexTail = {
   /** Takes up a committed event that the tables do not have yet: at open, in offset order. */
@@ -36,25 +36,28 @@ export type IndexTail = {
 /** Sorting and inserting the entries of so many takes a few milliseconds. */
 const eventsMaxDefault = 4_096;
 
+/** Three owners an event, and a commit more than the tail holds. */
+const placesAtFirst = 16_384;
+
 export function createIndexTail(db: Database, eventsMax = eventsMaxDefault): IndexTail {
   const holder = db.prepare("SELECT offset FROM keys WHERE hash = ?");
   const putUpto = db.prepare("UPDATE index_state SET upto = ?");
   const insertKeys = bulkInsert(db, "INSERT OR IGNORE INTO keys VALUES", 2);
-  const insertThreads = bulkInsert(db, "INSERT OR IGNORE INTO threads VALUES", 2);
+  const insertThreads = bulkInsert(db, "INSERT OR IGNORE INTO threads VALUES", 3);
   const keys = new Map<string, Offset>();
-  const threads = new Map<number, Offset[]>();
-  let events = 0;
-  let head: Offset = 0;
-  let draft: { claimed: string[]; records: readonly LogRecord[]; moved: boolean } = emptyDraft();
+  const places = createPlaces();
+  /** What is committed of the tail, and what the commit under way adds to it. */
+  let kept = { events: 0, places: 0, head: 0 };
+  let draft = kept;
+  let claimed: string[] = [];
+  let moved = false;
 
-  const take = ({ event, offset }: LogRecord): void => {
-    for (const hash of ownersOf(event)) {
-      const offsets = threads.get(hash);
-      if (offsets === undefined) threads.set(hash, [offset]);
-      else offsets.push(offset);
+  const take = (records: readonly LogRecord[]): void => {
+    for (const { event, offset } of records) {
+      for (const hash of ownersOf(event)) places.add(hash, offset);
     }
-    events += 1;
-    head = offset;
+    const head = records.at(-1)?.offset ?? kept.head;
+    draft = { events: kept.events + records.length, places: places.size(), head };
   };
 
   const offsetOf = (hash: string): Offset | undefined => {
@@ -63,56 +66,57 @@ export function createIndexTail(db: Database, eventsMax = eventsMaxDefault): Ind
     return (holder.get(Buffer.from(hash, "hex")) as { offset: Offset } | undefined)?.offset;
   };
 
-  const move = (records: readonly LogRecord[]): void => {
+  const move = (): void => {
     insertKeys(keyRows(keys));
-    insertThreads(threadRows(threads, records));
-    putUpto.run(records.at(-1)?.offset ?? head);
+    insertThreads(places.rows());
+    putUpto.run(draft.head);
   };
 
   const clear = (): void => {
     keys.clear();
-    threads.clear();
-    events = 0;
+    places.cut(0);
+    kept = { events: 0, places: 0, head: draft.head };
   };
 
   return {
     restore: (record) => {
       const hash = keyHashOf(record.event);
       if (hash !== undefined) keys.set(hash, record.offset);
-      take(record);
+      take([record]);
+      kept = draft;
     },
     claim: (hash, offset) => {
       const taken = offsetOf(hash);
       if (taken !== undefined) return taken;
       keys.set(hash, offset);
-      draft.claimed.push(hash);
+      claimed.push(hash);
       return undefined;
     },
     write: (records) => {
-      draft.records = records;
-      draft.moved = events + records.length >= eventsMax;
-      if (draft.moved) move(records);
+      take(records);
+      moved = draft.events >= eventsMax;
+      if (moved) move();
     },
     committed: () => {
-      const { records, moved } = draft;
-      draft = emptyDraft();
-      if (!moved) for (const record of records) take(record);
-      else {
-        clear();
-        head = records.at(-1)?.offset ?? head;
-      }
+      if (moved) clear();
+      else kept = draft;
+      claimed = [];
+      moved = false;
     },
     rolledBack: () => {
-      for (const hash of draft.claimed) keys.delete(hash);
-      draft = emptyDraft();
+      for (const hash of claimed) keys.delete(hash);
+      places.cut(kept.places);
+      draft = kept;
+      claimed = [];
+      moved = false;
     },
     offsetOf,
-    thread: (hash) => threads.get(hash) ?? none,
+    thread: places.of,
     flush: () => {
-      if (events === 0) return;
+      if (kept.events === 0) return;
       db.exec("BEGIN IMMEDIATE");
       try {
-        move([]);
+        move();
         db.exec("COMMIT");
         clear();
       } catch (thrown) {
@@ -121,12 +125,6 @@ export function createIndexTail(db: Database, eventsMax = eventsMaxDefault): Ind
       }
     },
   };
-}
-
-const none: readonly Offset[] = [];
-
-function emptyDraft(): { claimed: string[]; records: readonly LogRecord[]; moved: boolean } {
-  return { claimed: [], records: [], moved: false };
 }
 
 /** Rows of `keys`, in the order of the table. */
@@ -138,18 +136,71 @@ function keyRows(keys: ReadonlyMap<string, Offset>): readonly Value[] {
   return rows;
 }
 
-/** Rows of `threads`, in the order of the table. */
-function threadRows(
-  threads: ReadonlyMap<number, readonly Offset[]>,
-  records: readonly LogRecord[],
-): readonly Value[] {
-  const places: (readonly [slot: number, offset: Offset])[] = [];
-  for (const [hash, offsets] of threads) {
-    for (const offset of offsets) places.push([slotOf(offset, hash), offset]);
-  }
-  for (const { event, offset } of records) {
-    for (const hash of ownersOf(event)) places.push([slotOf(offset, hash), offset]);
-  }
-  places.sort((left, right) => left[0] - right[0] || left[1] - right[1]);
-  return places.flat();
+/** Who an event belongs to and its offset, in the order of the log: flat, so that there is nothing to collect. */
+type Places = {
+  readonly add: (hash: number, offset: Offset) => void;
+  readonly size: () => number;
+  /** Forgets all but the first `size`. */
+  readonly cut: (size: number) => void;
+  readonly of: (hash: number) => readonly Offset[];
+  /** Rows of `threads`, in the order of the table. */
+  readonly rows: () => readonly Value[];
+};
+
+function createPlaces(): Places {
+  let hashes = new Uint32Array(placesAtFirst);
+  let offsets = new Float64Array(placesAtFirst);
+  let size = 0;
+
+  const grow = (): void => {
+    const [moreHashes, moreOffsets] = [new Uint32Array(2 * size), new Float64Array(2 * size)];
+    moreHashes.set(hashes);
+    moreOffsets.set(offsets);
+    [hashes, offsets] = [moreHashes, moreOffsets];
+  };
+
+  /** Where the bucket of the place at `start` ends. */
+  const bucketEnd = (start: number): number => {
+    const bucket = Math.floor((offsets[start] ?? 0) / bucketSize);
+    let end = start + 1;
+    while (end < size && Math.floor((offsets[end] ?? 0) / bucketSize) === bucket) end += 1;
+    return end;
+  };
+
+  return {
+    add: (hash, offset) => {
+      if (size === hashes.length) grow();
+      hashes[size] = hash;
+      offsets[size] = offset;
+      size += 1;
+    },
+    size: () => size,
+    cut: (to) => {
+      size = to;
+    },
+    of: (hash) => {
+      const found: Offset[] = [];
+      for (let at = 0; at < size; at += 1) if (hashes[at] === hash) found.push(offsets[at] ?? 0);
+      return found;
+    },
+    rows: () => {
+      const rows: Value[] = [];
+      for (let start = 0, end = 0; start < size; start = end) {
+        end = bucketEnd(start);
+        // Hash and place in one number, so that they are sorted natively: exact up to 2^21 places.
+        const order = new Float64Array(end - start);
+        for (let at = start; at < end; at += 1) order[at - start] = (hashes[at] ?? 0) * size + at;
+        order.sort();
+        for (let next = 0; next < order.length;) {
+          const run: Offset[] = [];
+          const hash = Math.floor((order[next] ?? 0) / size);
+          for (; next < order.length && Math.floor((order[next] ?? 0) / size) === hash; next += 1) {
+            run.push(offsets[(order[next] ?? 0) % size] ?? 0);
+          }
+          rows.push(...threadRow(hash, run));
+        }
+      }
+      return rows;
+    },
+  };
 }

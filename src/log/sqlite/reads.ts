@@ -23,7 +23,7 @@ import {
 } from "../log.ts";
 import type { Database, Statement } from "./driver.ts";
 import type { IndexTail } from "./index-tail.ts";
-import { belongsTo, bucketSize, slotOf, threadHash } from "./threads.ts";
+import { belongsTo, bucketSize, offsetsIn, slotOf, threadHash, type ThreadRow } from "./threads.ts";
 
 export type SqliteReads = {
   readonly recordAt: (offset: Offset) => LogRecord | undefined;
@@ -57,11 +57,9 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
     "SELECT * FROM events WHERE offset > (SELECT upto FROM index_state) ORDER BY offset",
   );
   const first = db.prepare("SELECT min(offset) AS offset FROM events");
-  const up = db.prepare(
-    "SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset LIMIT ?",
-  );
+  const up = db.prepare("SELECT * FROM threads WHERE slot = ? AND last >= ? ORDER BY last LIMIT ?");
   const down = db.prepare(
-    "SELECT offset FROM threads WHERE slot = ? AND offset >= ? ORDER BY offset DESC LIMIT ?",
+    "SELECT * FROM threads WHERE slot = ? AND last >= ? ORDER BY last DESC LIMIT ?",
   );
   const actionAt = db.prepare("SELECT * FROM actions WHERE request_offset = ?");
   const open = db.prepare(
@@ -111,22 +109,26 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
       const bucket = query.newest ? last - step : first + step;
       const slot = slotOf(bucket * bucketSize, query.hash);
       const rows = (query.newest ? down : up).all(slot, query.from, bucketSize);
-      for (const row of rows) yield (row as { offset: number }).offset;
+      for (const row of rows as ThreadRow[]) {
+        const offsets = offsetsIn(row).filter((offset) => offset >= query.from);
+        yield* query.newest ? offsets.reverse() : offsets;
+      }
     }
     if (!query.newest) yield* recent;
   }
 
-  const thread = (query: ThreadQuery): readonly LogRecord[] => {
+  const thread = (query: ThreadQuery, to = head()): readonly LogRecord[] => {
     const found: LogRecord[] = [];
     const start = "action" in query.of ? requestOffset(query.of.action) : oldest();
     if (start === undefined) return found;
     const offsets = offsetsOf({
       hash: threadHash(query.of),
       from: Math.max(query.from ?? 1, start),
-      to: head(),
+      to,
       newest: query.order === "newest",
     });
     for (const offset of offsets) {
+      if (offset > to) continue;
       const record = recordAt(offset);
       if (record === undefined || !belongsTo(record.event, query.of)) continue;
       if (query.tenant !== undefined && tenantOf(record.event) !== query.tenant) continue;
@@ -200,7 +202,7 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
         ({ instance, offset, state }) => ({ instance, offset, state: JSON.parse(state) as Json }),
       ),
     stage: {
-      actionThread: (id) => thread({ of: { action: id }, limit: Number.MAX_SAFE_INTEGER }),
+      actionThread: (id, to) => thread({ of: { action: id }, limit: Number.MAX_SAFE_INTEGER }, to),
       snapshot: (decider, instance) => {
         const row = snapshot.get(decider, instance) as
           { offset: number; state: string } | undefined;

@@ -9,7 +9,7 @@ import type { RetentionPolicy } from "../log.ts";
 import type { Database } from "./driver.ts";
 import type { IndexTail } from "./index-tail.ts";
 import type { SqliteReads } from "./reads.ts";
-import { ownersOf, slotOf } from "./threads.ts";
+import { offsetsIn, ownersOf, slotOf, threadRow, type ThreadRow } from "./threads.ts";
 
 /** Events that one transaction looks at: bounds how long appends wait. */
 const eventsAtOnce = 1_000;
@@ -72,14 +72,14 @@ type ScanRow = { offset: number; topic: number; ingested_at: number };
 function remover(db: Database): (records: readonly LogRecord[]) => void {
   const event = db.prepare("DELETE FROM events WHERE offset = ?");
   const key = db.prepare("DELETE FROM keys WHERE hash = ?");
-  const place = db.prepare("DELETE FROM threads WHERE slot = ? AND offset = ?");
+  const place = threadRemover(db);
   const action = db.prepare("DELETE FROM actions WHERE request_offset = ?");
   const removeOne = (record: LogRecord): void => {
     event.run(record.offset);
     const hash = keyHashOf(record.event);
     if (hash !== undefined) key.run(Buffer.from(hash, "hex"));
     for (const owner of ownersOf(record.event)) {
-      place.run(slotOf(record.offset, owner), record.offset);
+      place(owner, record.offset);
     }
     if (record.event.event_type === "action.requested") action.run(record.offset);
   };
@@ -92,5 +92,21 @@ function remover(db: Database): (records: readonly LogRecord[]) => void {
       if (db.isTransaction) db.exec("ROLLBACK");
       throw thrown;
     }
+  };
+}
+
+/** Takes an offset out of its owner's thread. */
+function threadRemover(db: Database): (owner: number, offset: Offset) => void {
+  const rowWith = db.prepare(
+    "SELECT * FROM threads WHERE slot = ? AND last >= ? ORDER BY last LIMIT 1",
+  );
+  const drop = db.prepare("DELETE FROM threads WHERE slot = ? AND last = ?");
+  const put = db.prepare("INSERT INTO threads VALUES (?, ?, ?)");
+  return (owner, offset) => {
+    const row = rowWith.get(slotOf(offset, owner), offset) as ThreadRow | undefined;
+    if (row === undefined) return;
+    const rest = offsetsIn(row).filter((other) => other !== offset);
+    drop.run(row.slot, row.last);
+    if (rest.length > 0) put.run(...threadRow(owner, rest));
   };
 }

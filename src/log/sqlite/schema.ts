@@ -13,7 +13,8 @@ export const applicationId = 0x44454544;
  *
  * - `keys`: deduplication, and from an action's id to its request: both are the same 16 bytes.
  * - `threads`: who an event belongs to, in buckets of 16,384 offsets. Inserts touch the newest bucket
- *   only; a lookup seeks once a bucket. `slot` = bucket × 2^32 + a 32-bit hash of the owner.
+ *   only; a lookup seeks once a bucket. `slot` = bucket × 2^32 + a 32-bit hash of the owner. A row has what
+ *   one flush brought of an owner: the last offset, and those before it.
  * - both are behind the events by what `index-tail.ts` keeps; `index_state.upto` is the last offset in them.
  * - rare topics and actions that are open, failed or dead-lettered have partial indexes.
  */
@@ -21,7 +22,7 @@ const statements = `
 CREATE TABLE events (offset INTEGER PRIMARY KEY, topic INTEGER NOT NULL, ingested_at INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE INDEX events_rare ON events (topic) WHERE topic >= 4;
 CREATE TABLE keys (hash BLOB PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE threads (slot INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (slot, offset)) WITHOUT ROWID;
+CREATE TABLE threads (slot INTEGER NOT NULL, last INTEGER NOT NULL, earlier TEXT, PRIMARY KEY (slot, last)) WITHOUT ROWID;
 CREATE TABLE index_state (upto INTEGER NOT NULL);
 INSERT INTO index_state VALUES (0);
 CREATE TABLE actions (

@@ -29,11 +29,10 @@ export function createStore(
   { reads, tail }: { readonly reads: SqliteReads; readonly tail: IndexTail },
 ): CommitStore {
   const events = bulkInsert(db, "INSERT INTO events VALUES", 4);
-  const putAction = db.prepare(
-    `INSERT INTO actions VALUES (${"?, ".repeat(15)}?) ON CONFLICT (request_offset) DO UPDATE SET
-      last_offset = excluded.last_offset, terminal_offset = excluded.terminal_offset, status = excluded.status,
-      attempt = excluded.attempt, accepted_at = excluded.accepted_at, started_at = excluded.started_at,
-      ended_at = excluded.ended_at, error_kind = excluded.error_kind, dead_letter = excluded.dead_letter`,
+  const newActions = bulkInsert(db, "INSERT INTO actions VALUES", 16);
+  const moveAction = db.prepare(
+    `UPDATE actions SET last_offset = ?, terminal_offset = ?, status = ?, attempt = ?, accepted_at = ?,
+      started_at = ?, ended_at = ?, error_kind = ?, dead_letter = ? WHERE request_offset = ?`,
   );
   const putTimer = db.prepare("INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?)");
   const dropTimer = db.prepare(
@@ -69,7 +68,11 @@ export function createStore(
       guarded("append to", path, () => {
         events(eventRows(records));
         tail.write(records.map(({ record }) => record));
-        for (const row of actions) putAction.run(...actionValues(row));
+        const first = records[0]?.record.offset ?? Infinity;
+        newActions(actions.filter((row) => row.requestOffset >= first).flatMap(actionValues));
+        for (const row of actions) {
+          if (row.requestOffset < first) moveAction.run(...movedValues(row));
+        }
         for (const timer of timers) writeTimer(timer);
         for (const snapshot of snapshots) writeSnapshot(snapshot);
       });
@@ -83,7 +86,7 @@ export function createStore(
       if (db.isTransaction) db.exec("ROLLBACK");
     },
     reads: {
-      actionThread: (id) => guarded("read", path, () => reads.stage.actionThread(id)),
+      actionThread: (id, to) => guarded("read", path, () => reads.stage.actionThread(id, to)),
       snapshot: (decider, instance) =>
         guarded("read", path, () => reads.stage.snapshot(decider, instance)),
     },
@@ -124,8 +127,26 @@ function actionValues(row: ActionRow): Value[] {
     row.startedAtMs ?? null,
     row.endedAtMs ?? null,
     row.errorKind ?? null,
-    row.deadLetter === undefined
-      ? null
-      : present(deadLetterNumbers.get(row.deadLetter), row.deadLetter),
+    deadLetterNumber(row),
   ];
+}
+
+/** What of a row can change, and where. */
+function movedValues(row: ActionRow): Value[] {
+  return [
+    row.lastOffset,
+    row.terminalOffset ?? null,
+    present(statusNumbers.get(row.status), row.status),
+    row.attempt,
+    row.acceptedAtMs ?? null,
+    row.startedAtMs ?? null,
+    row.endedAtMs ?? null,
+    row.errorKind ?? null,
+    deadLetterNumber(row),
+    row.requestOffset,
+  ];
+}
+
+function deadLetterNumber({ deadLetter }: ActionRow): number | null {
+  return deadLetter === undefined ? null : present(deadLetterNumbers.get(deadLetter), deadLetter);
 }

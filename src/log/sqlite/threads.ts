@@ -12,6 +12,28 @@ export function slotOf(offset: Offset, hash: number): number {
   return Math.floor(offset / bucketSize) * hashes + hash;
 }
 
+/** A row of `threads`. */
+export type ThreadRow = {
+  readonly slot: number;
+  readonly last: Offset;
+  readonly earlier: string | null;
+};
+
+/** The row that holds some offsets (>= 1, rising, of one bucket) of one owner. */
+export function threadRow(
+  hash: number,
+  offsets: readonly Offset[],
+): readonly [slot: number, last: Offset, earlier: string | null] {
+  const last = offsets[offsets.length - 1] ?? 0;
+  const earlier = offsets.length === 1 ? null : offsets.slice(0, -1).join(",");
+  return [slotOf(last, hash), last, earlier];
+}
+
+/** The offsets of a row, rising. */
+export function offsetsIn({ last, earlier }: ThreadRow): readonly Offset[] {
+  return earlier === null ? [last] : [...earlier.split(",").map(Number), last];
+}
+
 /** The hash of a thread's owner, 32 bits. Whoever reads by it compares the owner itself afterwards. */
 function ownerHash(kind: "a" | "e" | "x", id: string): number {
   let hash = kind.charCodeAt(0) ^ 0x811c9dc5;

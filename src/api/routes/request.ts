@@ -1,0 +1,253 @@
+/** `POST /v1/actions`: one append, which shares its commit with whatever else waits for one. */
+import { randomUUID } from "node:crypto";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import Type, { type Static, type TSchema } from "typebox";
+import { Compile, type Validator } from "typebox/compile";
+import { canonicalJson } from "../../base/canonical-json.ts";
+import { timestamp } from "../../base/clock.ts";
+import { requestMembers } from "../../action/request-schema.ts";
+import { priorities, requestEvent, viaTag, type RequestAttrs } from "../../action/request.ts";
+import { deedError, fault } from "../../event/error.ts";
+import { anomalyTag, type LogRecord, type NewEvent } from "../../event/envelope.ts";
+import type { ActionId } from "../../event/ids.ts";
+import { schemaError } from "../../event/schema.ts";
+import type { Receipt } from "../../log/log.ts";
+import { HttpFault } from "../problem.ts";
+import type { Context } from "../context.ts";
+import { actionDetail, actionSchema, problems, recordAt } from "./shapes.ts";
+
+const text = Type.String({ minLength: 1, maxLength: 512 });
+
+const tagValue = Type.Union([Type.String({ maxLength: 1_024 }), Type.Number(), Type.Boolean()]);
+
+const requestBody = Type.Object(
+  {
+    ...requestMembers,
+    entity_id: Type.Optional(text),
+    idempotency_key: Type.Optional(text),
+    correlation_id: Type.Optional(text),
+    priority: Type.Optional(Type.Enum([...priorities])),
+    tenant: Type.Optional(text),
+    tags: Type.Optional(
+      Type.Record(Type.String({ maxLength: 128 }), tagValue, { maxProperties: 32 }),
+    ),
+  },
+  { title: "RequestAction", additionalProperties: false },
+);
+
+type RequestBody = Static<typeof requestBody>;
+
+type Asking = FastifyRequest<{ Body: RequestBody }>;
+
+/** Longer waits are cut to this, seconds. */
+export const waitSecMax = 300;
+
+export function requestRoute(app: FastifyInstance, context: Context): void {
+  app.post<{ Body: RequestBody }>(
+    "/v1/actions",
+    {
+      schema: {
+        operationId: "requestAction",
+        description:
+          "Asks for an action. The same Idempotency-Key asks for the same action. Prefer: wait=N answers with the outcome if there is one within N seconds. A command that no executor of this node serves waits for one until its ttl.",
+        tags: ["actions"],
+        headers: Type.Object({
+          "idempotency-key": Type.Optional(text),
+          prefer: Type.Optional(Type.String()),
+        }),
+        body: requestBody,
+        response: {
+          200: actionSchema,
+          202: actionSchema,
+          ...problems(400, 401, 403, 413, 415, 422, 503),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { prefer } = request.headers;
+      const { event, keyed } = eventOf(request, context);
+      const waiting = waitFor(context, reply, { event, prefer, lookBack: keyed });
+      try {
+        const [receipt] = await context.log.append([event]);
+        if (receipt?.duplicate === true) await refuseOtherRequest(context, event, receipt.offset);
+        const ended = await waiting?.outcome;
+        if (waiting !== undefined)
+          reply.header("preference-applied", `wait=${String(waiting.seconds)}`);
+        return await answer(context, reply, { event, receipt, ended });
+      } finally {
+        waiting?.giveUp();
+      }
+    },
+  );
+}
+
+type Waiting = {
+  readonly seconds: number;
+  readonly outcome: Promise<LogRecord | undefined>;
+  readonly giveUp: () => void;
+};
+
+/** Begins to wait before the request is on the log: an outcome in the very same commit is not missed. */
+function waitFor(
+  { outcomes }: Context,
+  reply: FastifyReply,
+  asked: {
+    readonly event: NewEvent;
+    readonly prefer: string | readonly string[] | undefined;
+    readonly lookBack: boolean;
+  },
+): Waiting | undefined {
+  const { event, prefer, lookBack } = asked;
+  const seconds = preferredWaitSec(prefer);
+  if (seconds === undefined) return undefined;
+  const controller = new AbortController();
+  const giveUp = (): void => {
+    controller.abort();
+  };
+  const outcome = outcomes.wait(event.action_id as ActionId, {
+    timeoutMs: seconds * 1_000,
+    signal: controller.signal,
+    lookBack,
+  });
+  outcome.catch(giveUp);
+  reply.raw.once("close", giveUp);
+  return { seconds, outcome, giveUp };
+}
+
+async function answer(
+  context: Context,
+  reply: FastifyReply,
+  {
+    event,
+    receipt,
+    ended,
+  }: { event: NewEvent; receipt: Receipt | undefined; ended: LogRecord | undefined },
+): Promise<FastifyReply> {
+  const action = event.action_id as ActionId;
+  const duplicate = receipt?.duplicate === true;
+  const row = await context.log.getAction(action);
+  const detail =
+    row === undefined
+      ? { action_id: action, status: "requested" }
+      : await actionDetail(context.log, row, {
+          ...(duplicate ? {} : { request: event }),
+          ...(ended === undefined ? {} : { terminal: ended }),
+        });
+  const { command } = event.attrs as RequestAttrs;
+  const open = row?.terminalOffset === undefined;
+  const waits = open && infoOf(context, command) === undefined;
+  const note = `no executor on this node serves ${command}: it waits for one`;
+  reply.header("location", `/v1/actions/${action}`);
+  return reply
+    .code(ended === undefined ? 202 : 200)
+    .send({ ...detail, duplicate, ...(waits ? { note } : {}) });
+}
+
+/** The key that the client gave, in the header or in the body. */
+function keyOf({ headers }: Asking, member: string | undefined): string | undefined {
+  const header = headers["idempotency-key"];
+  const given = typeof header === "string" ? header : undefined;
+  if (given !== undefined && member !== undefined && given !== member) {
+    throw fault(
+      "invalid_args",
+      `Cannot request the action as Idempotency-Key says "${given}" and idempotency_key "${member}": give one of them`,
+    );
+  }
+  return given ?? member;
+}
+
+/** The event, and whether its key is the client's: without one it cannot have been asked before. */
+function eventOf(
+  request: Asking,
+  context: Context,
+): { readonly event: NewEvent; readonly keyed: boolean } {
+  const { body, headers } = request;
+  const { entity_id, idempotency_key, correlation_id, priority, tenant: named, ...rest } = body;
+  const { tags, ...asked } = rest;
+  const key = keyOf(request, idempotency_key);
+  const attrs = { ...asked, args: asked.args ?? {} } as RequestAttrs;
+  checkArgs(context, attrs);
+  checkTags(tags);
+  const { traceparent } = headers;
+  const event = requestEvent({
+    attrs,
+    idempotencyKey: key ?? randomUUID(),
+    entityId: entity_id ?? `command:${attrs.command}`,
+    ts: timestamp(context.clock.nowMs()),
+    source: { system: "deed", ns: { component: "api" } },
+    tenant: context.tenant(request, named),
+    ...(priority === undefined ? {} : { priority }),
+    ...(correlation_id === undefined ? {} : { correlationId: correlation_id }),
+    ...(typeof traceparent === "string" && isTraceparent(traceparent) ? { traceparent } : {}),
+    ...(tags === undefined ? {} : { tags }),
+  });
+  return { event, keyed: key !== undefined };
+}
+
+/** W3C Trace Context; what is not spelled so is left out, as that standard asks for. */
+function isTraceparent(header: string): boolean {
+  return /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(header);
+}
+
+const ownTags = ["action", "tenant", "priority", anomalyTag, viaTag];
+
+/** Tags that the system reads as its own are not for clients to set. */
+function checkTags(tags: RequestBody["tags"]): void {
+  const own = ownTags.filter((name) => tags !== undefined && Object.hasOwn(tags, name));
+  if (own.length === 0) return;
+  const message = `Cannot request the action as these tags are set by the system: ${own.join(", ")}`;
+  throw fault("invalid_args", message, {
+    problems: own.map((name) => ({ pointer: `/tags/${name}`, message: "is set by the system" })),
+  });
+}
+
+/** Compiled once for each schema, which lives as long as its executor. */
+const validators = new WeakMap<TSchema, Validator>();
+
+/** What an executor of this node would refuse is refused before it becomes a fact. */
+function checkArgs(context: Context, attrs: RequestAttrs): void {
+  const schema = infoOf(context, attrs.command)?.argsSchema;
+  if (schema === undefined) return;
+  let validator = validators.get(schema);
+  if (validator === undefined) validators.set(schema, (validator = Compile(schema)));
+  if (validator.Check(attrs.args)) return;
+  const attempted = `request ${attrs.command} with these args`;
+  throw new HttpFault(422, schemaError(attempted, validator.Errors(attrs.args)));
+}
+
+function infoOf(context: Context, command: string): { readonly argsSchema: TSchema } | undefined {
+  return context.commands().find((one) => one.command === command);
+}
+
+/** One key names one request: the same key with another body is a mistake of the client's. */
+async function refuseOtherRequest(
+  { log }: Context,
+  event: NewEvent,
+  offset: number,
+): Promise<void> {
+  const first = (await recordAt(log, offset))?.event;
+  if (first === undefined) return;
+  const same =
+    first.event_type === "action.requested" &&
+    canonicalJson(first.attrs) === canonicalJson(event.attrs) &&
+    first.entity_id === event.entity_id;
+  if (same) return;
+  const message = `Cannot request the action as the idempotency key "${String(event.idempotency_key)}" was used for another request (event ${first.event_id}): use a new key`;
+  throw new HttpFault(422, deedError("conflict", message));
+}
+
+/** `Prefer: wait=N` (RFC 7240); other preferences are not known and left alone. */
+function preferredWaitSec(prefer: string | readonly string[] | undefined): number | undefined {
+  if (prefer === undefined) return undefined;
+  const wait = String(prefer)
+    .split(",")
+    .map((preference) => preference.split(";")[0]?.trim() ?? "")
+    .find((preference) => /^wait\s*(=|$)/i.test(preference));
+  if (wait === undefined) return undefined;
+  const seconds = /^wait\s*=\s*"?(\d{1,9})"?$/i.exec(wait)?.[1];
+  if (seconds !== undefined) return Math.min(Number(seconds), waitSecMax);
+  throw fault(
+    "invalid_args",
+    `Cannot wait as Prefer says "${wait}": write wait=N with whole seconds; at most ${String(waitSecMax)} are waited`,
+  );
+}

@@ -1,0 +1,81 @@
+/** The commands, and how each of them ends. */
+import { Command, CommanderError, Option } from "commander";
+import { ClientError } from "../client/client.ts";
+import { toDeedError } from "../event/error.ts";
+import { LogError } from "../log/log.ts";
+import { actionCommands } from "./commands/actions.ts";
+import { deadLetterCommands } from "./commands/dead-letters.ts";
+import { fileCommands } from "./commands/files.ts";
+import { startCommand } from "./commands/start.ts";
+import { tailCommand } from "./commands/tail.ts";
+import { createContext } from "./context.ts";
+import type { Io } from "./io.ts";
+import { Exit, exitCodes } from "./terminal.ts";
+
+const groups = [startCommand, fileCommands, actionCommands, tailCommand, deadLetterCommands];
+
+/**
+ * Runs one command line.
+ *
+ * @param words what stands behind the program's name.
+ * @returns the exit code.
+ */
+export async function run(words: readonly string[], io: Io): Promise<number> {
+  const program = createProgram(io);
+  try {
+    await program.parseAsync(words, { from: "user" });
+    return exitCodes.ok;
+  } catch (thrown) {
+    return report(io, thrown, words.includes("--json"));
+  }
+}
+
+/** The commands with their flags; nothing runs before it is given words. */
+export function createProgram(io: Io): Command {
+  const config = new Option("--config <file>", "configuration file (else DEED_CONFIG)");
+  const program = new Command("deed")
+    .description("Observations, decisions, commands and results as events on one log")
+    .version("0.1.0")
+    .option("--json", "print JSON: one document a result, one a line where results go on", false)
+    .addOption(config.default(io.env["DEED_CONFIG"] ?? "deed.yaml"))
+    .option("--url <url>", "the node to talk to (else DEED_URL, else the configuration's listen)")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: io.out, writeErr: io.err })
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done, 1 it failed, 2 the command line or a file is not valid, 3 the node cannot be reached",
+    )
+    .exitOverride();
+  const context = createContext(io);
+  for (const add of groups) add(program, context);
+  return program;
+}
+
+/** Tells what went wrong, on stderr: a line for people, one JSON document where `--json` was asked for. */
+function report(io: Io, thrown: unknown, json: boolean): number {
+  if (thrown instanceof CommanderError) {
+    return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const problems = thrown instanceof ClientError ? thrown.problems : [];
+  if (message !== "" && json) {
+    io.err(`${JSON.stringify({ error: { kind: kindOf(thrown), message, problems } })}\n`);
+  } else if (message !== "") {
+    const lines = [`deed: ${message}`, ...problems.map((one) => `  ${JSON.stringify(one)}`)];
+    io.err(`${lines.join("\n")}\n`);
+  }
+  return codeOf(thrown);
+}
+
+function kindOf(thrown: unknown): string {
+  if (thrown instanceof ClientError) return thrown.kind;
+  if (thrown instanceof Exit) return thrown.code === exitCodes.usage ? "invalid_args" : "rejected";
+  return thrown instanceof LogError ? thrown.code : toDeedError(thrown).kind;
+}
+
+function codeOf(thrown: unknown): number {
+  if (thrown instanceof Exit) return thrown.code;
+  if (!(thrown instanceof ClientError)) return exitCodes.failed;
+  if (thrown.status === 0) return exitCodes.unreachable;
+  return thrown.status < 500 ? exitCodes.usage : exitCodes.failed;
+}
