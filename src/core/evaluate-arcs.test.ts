@@ -170,6 +170,34 @@ describe("semantics 5: a failed step fails the execution and nothing hangs", () 
     });
   });
 
+  test("while it drains no further task, iteration, step or retry begins", () => {
+    const retry = { do: "retry" as const, attempts: 3, delay: 60 };
+    const play = new Play(
+      playbook({
+        steps: {
+          start: { mode: "inclusive", next: ["fails", "line", "list", "again"] },
+          fails: {},
+          line: { tool: [{ name: "one" }, { name: "two" }] },
+          list: { loop: { in: [1, 2, 3], max: 1 } },
+          again: { tool: { rules: [retry] }, next: "after" },
+          after: {},
+        },
+      }),
+    ).start();
+    play
+      .answer("e1/start/1/-/start/1", { ok: 1 })
+      .answer("e1/again/1/-/again/1", failureOf("once"));
+    expect(play.last?.timers).toHaveLength(1);
+    play.answer("e1/fails/1/-/fails/1", failureOf("broken"));
+    expect(play.last?.timers).toEqual([]);
+    play.answer("e1/line/1/-/one/1", { ok: 1 });
+    expect(play.status).toBeUndefined();
+    play.answer("e1/list/1/0/list/1", { ok: 1 });
+    expect(play.proved().status).toBe("FAILED");
+    expect(play.keys()).toHaveLength(5);
+    expect(play.of("execution.failed")[0]?.failed.map(({ step }) => step)).toEqual(["fails"]);
+  });
+
   test("a tool's error without a rule fails its step", () => {
     const play = new Play(
       playbook({ steps: { start: { next: "a" }, a: {} } }),

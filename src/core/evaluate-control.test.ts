@@ -116,6 +116,30 @@ describe("pause and resume", () => {
     expect(play.proved().status).toBe("CANCELLED");
   });
 
+  test("a step that ended before its time fired, both while paused, has completed or failed, and nothing is stuck", () => {
+    for (const first of ["result", "timer"]) {
+      const play = begun({ a: { timeoutMs: 5000, next: "end" } }).input("execution.paused");
+      if (first === "timer") play.fire("step/a/1").answer("e1/a/1/-/a/1", { ok: 1 });
+      else play.answer("e1/a/1/-/a/1", { ok: 1 }).fire("step/a/1");
+      play.input("execution.resumed").answer("e1/b/1/-/b/1", { ok: 1 }).goOn().proved();
+      expect(play.status).toBe(first === "timer" ? "FAILED" : "COMPLETED");
+    }
+  });
+
+  test("a row that fails while paused takes back the claim that was to come", () => {
+    const play = new Play(
+      playbook({ steps: { start: { loop: { cursor: { query: "q" }, max: 2 } } } }),
+    ).start();
+    play.answer("e1/start/1/claim-1/claim/1", { ok: [1, 2] }).input("execution.paused");
+    play.answer("e1/start/1/0/start/1", { ok: 1 });
+    play.answer("e1/start/1/1/start/1", {
+      error: { kind: "timeout", message: "t", retryable: true },
+    });
+    play.input("execution.resumed").proved();
+    expect(play.keys()).toHaveLength(3);
+    expect(play.why).toBe('step "start": item 1: t');
+  });
+
   test("a timer that fires while paused is not lost", () => {
     const rules = [
       { when: "output.status == 'error'", do: "retry" as const, attempts: 2, delay: 1 },

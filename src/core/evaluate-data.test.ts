@@ -79,7 +79,7 @@ describe("arguments", () => {
     );
     expect(play.run().status).toBe("FAILED");
     expect(play.why).toBe(
-      'step "start", task "start": Cannot send the arguments as they are larger than 4194304 bytes: pass a reference, or less',
+      'step "start": Cannot send the arguments as they are larger than 4194304 bytes: pass a reference, or less',
     );
   });
 });

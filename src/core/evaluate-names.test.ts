@@ -83,7 +83,7 @@ describe("what a template sees", () => {
       playbook({ strict: true, steps: { start: { tool: { input: { no: "{{ nobody }}" } } } } }),
     );
     expect(strict.run().proved().why).toMatch(
-      /^step "start", task "start": Cannot render input\.no at offset \d+: .*nobody/,
+      /^step "start": Cannot render input\.no at offset \d+: .*nobody/,
     );
     expect(strict.keys()).toEqual([]);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Json } from "../base/json.ts";
 import { playbook, type RuleNote, type TaskNote } from "../../test/core/notation.ts";
+import { coreLimits } from "./limits.ts";
 import { Play, answers, failure, type Answer } from "../../test/core/play.ts";
 
 const good: Answer = { ok: { v: 1 } };
@@ -22,7 +23,7 @@ describe("pipelines", () => {
   test("an error without a rule ends the pipeline and the step", () => {
     const play = played(three([]), { b: bad });
     expect(play.keys()).toHaveLength(2);
-    expect(play.why).toBe('step "start": broken');
+    expect(play.why).toBe('step "start": task "b": broken');
   });
 
   test("continue goes on after an error; the next task sees its envelope", () => {
@@ -83,10 +84,13 @@ describe("pipelines", () => {
   });
 
   test("a jump for ever fails at the limit", () => {
-    const play = new Play(
-      playbook({ steps: { start: { tool: { rules: [{ do: "jump", to: "start" }] } } } }),
-    );
-    play.run();
+    const rules: RuleNote[] = [{ do: "jump", to: "start" }];
+    const play = new Play(playbook({ steps: { start: { tool: { rules } } } })).start();
+    const [run] = play.state.live.get("start/1")?.runs.values() ?? [];
+    if (run !== undefined) run.jumps = coreLimits.jumpsMax - 1;
+    play.step();
+    expect(play.status).toBeUndefined();
+    play.step();
     expect(play.why).toBe('step "start": Cannot jump to "start" as 10000 jumps were made');
   });
 

@@ -91,7 +91,7 @@ describe("what a rule does with an outcome", () => {
       }),
     );
     expect(play.run().proved().why).toMatch(
-      /^step "start", task "start": Cannot render when of rule 0 at offset \d+: /,
+      /^step "start": Cannot render when of rule 0 at offset \d+: /,
     );
   });
 });
@@ -219,7 +219,7 @@ describe("retry", () => {
       ruled(retry({ attempts: "{{ 'x' }}" }), bad)
         .run()
         .proved().why,
-    ).toBe('step "start", task "start": Cannot use attempts of rule 0 as it is no number: got "x"');
+    ).toBe('step "start": Cannot use attempts of rule 0 as it is no number: got "x"');
   });
 });
 
@@ -283,12 +283,14 @@ describe("set in rules and tasks", () => {
     const play = new Play(
       playbook({
         strict: true,
-        steps: { start: { tool: [{ name: "t", set: { "ctx.x": "{{ output.no }}" } }] } },
+        steps: {
+          start: { tool: [{ name: "t", set: { "ctx.x": "{{ output.no }}" } }, { name: "u" }] },
+        },
       }),
     );
     const { error } = play.run().proved().of("execution.failed")[0] ?? {};
     expect(error?.message).toMatch(
-      /^step "start", task "t": Cannot render set ctx\.x at offset \d+: /,
+      /^step "start": task "t": Cannot render set ctx\.x at offset \d+: /,
     );
     expect(error?.detail).toMatchObject({ step: "start", task: "t", member: "set ctx.x" });
   });

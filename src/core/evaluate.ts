@@ -12,6 +12,7 @@
  * 5. Whatever goes wrong in deciding (a template, a loop over nothing that can be looped over, a limit) is
  *    itself a decision: it fails the step and says where. Nothing throws on what a user wrote.
  */
+import { assert } from "../base/assert.ts";
 import type { CoreEvent } from "../event/core-event.ts";
 import type { Command, Completion, Decision, DecisionEvent } from "./decision.ts";
 import { complete, admit, failed, ofStep, timeOut } from "./decide/step.ts";
@@ -84,6 +85,7 @@ function completionOf(state: WorkflowState): Completion | undefined {
 
 function settleAll(state: WorkflowState, program: Program, made: Made): void {
   for (let next = nextOf(state, program); next !== undefined; next = nextOf(state, program)) {
+    const item = front(state);
     if ("type" in next) {
       made.events.push(next);
       foldDecision(state, program, next);
@@ -92,6 +94,8 @@ function settleAll(state: WorkflowState, program: Program, made: Made): void {
       if (next.do === "request") foldIssued(state, program, next.place);
       else foldCancel(state, next.place);
     }
+    const taken = item === undefined || front(state) !== item;
+    assert(taken, `Expected a decision to take its entry off the agenda: ${item?.do ?? "none"}`);
   }
 }
 

@@ -1,15 +1,17 @@
 /**
  * Which arcs are taken, and what is entered because of it.
  *
- * A join is entered once nothing can arrive at it any more: no live step, and no other join that waits, can
- * reach it. Two joins that wait and can reach each other stand in one cycle; the one nearer to the entry
- * (`rank`) does not wait for the other, so some join can always go on. Source: playbooks, semantics 13 and 15.
+ * A join waits while a live step other than itself can reach it. It need not look at other joins that wait:
+ * each of those waits for a live step, and what can reach that join can reach this one through it. Where two
+ * joins of one cycle wait and nothing else is live, they are looked at in the order of `rank`: the one nearer
+ * to the entry is entered, and the other waits for it; so some join can always go on.
+ * Source: playbooks, semantics 13 and 15.
  */
 import { err, ok, type Result } from "../../base/result.ts";
 import type { DeedError } from "../../event/error.ts";
 import type { ArcDecision, Entered, SetValue } from "../decision.ts";
 import type { ArcProgram, Program, StepProgram } from "../program/model.ts";
-import { addTo, isIn, maskOf, meets } from "../program/graph.ts";
+import { addTo, maskOf, meets } from "../program/graph.ts";
 import type { WorkflowState } from "../state/model.ts";
 import type { Names } from "./names.ts";
 import { holds } from "./render.ts";
@@ -77,17 +79,8 @@ function released(state: WorkflowState, program: Program, { joins, live }: Waiti
   const entered: Entered[] = [];
   const inOrder = [...joins.keys()].sort((left, right) => (rank[left] ?? 0) - (rank[right] ?? 0));
   for (const join of inOrder) {
-    const reaching = from[join] ?? live;
-    const waits =
-      meets(live, reaching, join) ||
-      [...joins.keys()].some(
-        (other) =>
-          other !== join &&
-          isIn(reaching, other) &&
-          !(isIn(from[other] ?? live, join) && (rank[join] ?? 0) < (rank[other] ?? 0)),
-      );
     const target = program.steps[join];
-    if (waits || target === undefined) continue;
+    if (target === undefined || meets(live, from[join] ?? live, join)) continue;
     entered.push(entering(state, target, joins.get(join) ?? []));
     joins.delete(join);
     addTo(live, join);

@@ -63,16 +63,6 @@ export function numberOf(
   );
 }
 
-/** The error with the step, and in it the task, that it happened in. */
-export function inStep(error: DeedError, step: string, task?: string): DeedError {
-  const place = task === undefined ? `step "${step}"` : `step "${step}", task "${task}"`;
-  return {
-    ...error,
-    message: `${place}: ${error.message}`,
-    detail: { ...error.detail, step, ...(task === undefined ? {} : { task }) },
-  };
-}
-
 function problem(member: string, { message, at }: TemplateProblem): DeedError {
   return deedError("invalid_args", `Cannot render ${member} at offset ${String(at)}: ${message}`, {
     member,

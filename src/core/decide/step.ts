@@ -8,10 +8,10 @@ import type { LoopProgram, Program, StepProgram } from "../program/model.ts";
 import { dataOf } from "../state/fold-decision.ts";
 import { stepOf } from "../state/live.ts";
 import { onlyItem, type Activation, type WorkflowState } from "../state/model.ts";
-import { envelopeOf } from "../state/outcome.ts";
+import { envelopeOf, within } from "../state/outcome.ts";
 import { decideArcs, enteredAfter } from "./arcs.ts";
 import { Names } from "./names.ts";
-import { holds, inStep, numberOf, rendered } from "./render.ts";
+import { holds, numberOf, rendered } from "./render.ts";
 import { dispatch } from "./task.ts";
 
 export type InStep = {
@@ -85,8 +85,11 @@ export function timeOut({ program, activation }: InStep): DecisionEvent {
 }
 
 export function failed(of: OfStep, error: DeedError): DecisionEvent {
-  const placed = error.detail?.["step"] === of.step ? error : inStep(error, of.step);
-  return { type: "step.failed", ...of, error: placed };
+  return {
+    type: "step.failed",
+    ...of,
+    error: within(error, `step "${of.step}"`, { step: of.step }),
+  };
 }
 
 export function ofStep(step: StepProgram, activation: Activation): OfStep {

@@ -24,7 +24,7 @@ import {
 } from "../state/model.ts";
 import { envelopeOf, passedData } from "../state/outcome.ts";
 import { Names } from "./names.ts";
-import { holds, inStep, numberOf, renderedObject } from "./render.ts";
+import { holds, numberOf, renderedObject } from "./render.ts";
 
 export type InRun = {
   readonly state: WorkflowState;
@@ -42,7 +42,7 @@ export function dispatch(where: InRun): RequestCommand | DecisionEvent {
   const names = new Names(state, { step, activation, run });
   if (run.outcome !== undefined) names.output = envelopeOf(run.outcome, program.strict);
   const made = argsOf(task, names);
-  if (!made.ok) return failedTask(place, inStep(made.error, step.name, task.name));
+  if (!made.ok) return failedTask(place, made.error);
   return {
     do: "request",
     key: commandKey(state.executionId, place),
@@ -97,7 +97,7 @@ export function judge(where: InRun, outcome: Outcome): DecisionEvent {
   names.own.set(task.name, { data });
 
   const chosen = choose(task, names);
-  if (!chosen.ok) return failedTask(place, inStep(chosen.error, step.name, task.name));
+  if (!chosen.ok) return failedTask(place, chosen.error);
   const { rule, then } = chosen.value;
   const set: SetValue[] = [];
   const passes = then === undefined ? outcome.ok : then.do !== "fail" && then.do !== "retry";
@@ -105,17 +105,17 @@ export function judge(where: InRun, outcome: Outcome): DecisionEvent {
     const envelope = names.output;
     names.output = outcome.data;
     const own = names.assign(task.set, "set");
-    if (!own.ok) return failedTask(place, inStep(own.error, step.name, task.name));
+    if (!own.ok) return failedTask(place, own.error);
     names.output = envelope;
     set.push(...own.value);
   }
   if (then !== undefined) {
     const ruled = names.assign(then.set, `rule ${String(rule)}, set`);
-    if (!ruled.ok) return failedTask(place, inStep(ruled.error, step.name, task.name));
+    if (!ruled.ok) return failedTask(place, ruled.error);
     set.push(...ruled.value);
   }
   const verdict = verdictOf({ where, names, outcome, rule }, then);
-  if (!verdict.ok) return failedTask(place, inStep(verdict.error, step.name, task.name));
+  if (!verdict.ok) return failedTask(place, verdict.error);
   return { type: "task.decided", ...place, rule, verdict: verdict.value, set };
 }
 

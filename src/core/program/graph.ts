@@ -1,9 +1,5 @@
 /**
- * What a token at one step can still reach: the whole of the join rule, computed once.
- *
- * A join waits while a live step can reach it. Two joins that wait and can reach each other (they stand in
- * one cycle) would wait for ever: there the one that a walk from the entry meets first goes on. See
- * `decide/arcs.ts`.
+ * What a token at one step can still reach: the whole of the join rule, computed once. See `decide/arcs.ts`.
  */
 
 export type Reach = {

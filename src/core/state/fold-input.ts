@@ -1,5 +1,5 @@
 /** Folds what comes from outside: requests, results of actions and of children, timers, cancel and pause. */
-import { isJsonObject, type Json } from "../../base/json.ts";
+import { isJsonObject } from "../../base/json.ts";
 import type { CoreEvent } from "../../event/core-event.ts";
 import { deedError, type DeedError } from "../../event/error.ts";
 import type { Place } from "../decision.ts";
@@ -11,6 +11,7 @@ import {
   claimTask,
   type Activation,
   type Outcome,
+  type Run,
   type WorkflowState,
 } from "./model.ts";
 import { advanceLoop, claimed, ended, ready, settle } from "./progress.ts";
@@ -148,10 +149,7 @@ function foldTask({ state, program, activation, place }: Awaited, input: Input):
     ended(state, activation);
     return true;
   }
-  run.outcome = outcomeOf(task, run.tries, {
-    ...input,
-    durationMs: Math.max(0, input.atMs - run.issuedAtMs),
-  });
+  run.outcome = outcomeOf(task, run, input);
   if (task.rules.length > 0 || (run.outcome.ok && task.set.length > 0)) {
     run.phase = "judged";
     push(state, { do: "judge", activation: activation.key, item: run.item });
@@ -186,21 +184,15 @@ function answered(
   if (state.drain !== undefined) done(state, { do: "cancel", activation: activation.key, item });
 }
 
-type Answer = Input & { readonly durationMs: number };
-
-function outcomeOf(task: TaskProgram, attempt: number, { event, durationMs }: Answer): Outcome {
+function outcomeOf({ kind }: TaskProgram, run: Run, { event, atMs }: Input): Outcome {
   const measured = event.context?.["duration_ms"];
-  const base = {
-    kind: task.kind,
-    attempt,
-    durationMs: typeof measured === "number" ? measured : durationMs,
-  };
+  const durationMs = typeof measured === "number" ? measured : Math.max(0, atMs - run.issuedAtMs);
+  const attempt = run.tries;
   const type = event.event_type;
   if (type === "action.succeeded" || type === "execution.completed") {
-    const data: Json = event.result ?? null;
-    return { ...base, ok: true, data };
+    return { kind, attempt, durationMs, ok: true, data: event.result ?? null };
   }
-  return { ...base, ok: false, error: resultError(event) };
+  return { kind, attempt, durationMs, ok: false, error: resultError(event) };
 }
 
 function resultError(event: CoreEvent): DeedError {

@@ -1,7 +1,7 @@
 /** Activations: how they begin and how they go. */
 import type { Program, StepProgram } from "../program/model.ts";
 import { escaped, type Entered } from "../decision.ts";
-import { dispatches, keep, push } from "./agenda.ts";
+import { dispatches, done, keep, push } from "./agenda.ts";
 import { assign } from "./assign.ts";
 import {
   claimItem,
@@ -33,17 +33,18 @@ export function stepOf(program: Program, activation: Activation): StepProgram {
   return step;
 }
 
-/** Begins what a decision says is entered. One that was entered before is passed over. */
+/** Begins what a decision says is entered. */
 export function enter(state: WorkflowState, program: Program, entered: readonly Entered[]): void {
   for (const { step: name, activation: number, set = [] } of entered) {
     const step = program.steps[program.stepIndex.get(name) ?? -1];
-    if (step === undefined || number !== (state.entered[step.index] ?? 0) + 1) continue;
+    if (step === undefined) continue;
     const scopes = { ctx: {}, iter: {}, step: {} };
     for (const value of set) assign(scopes, value);
     const activation: Activation = {
       key: activationKey(name, number),
       step: step.index,
       number,
+      timed: step.timeoutMs !== undefined,
       phase: "entered",
       runs: new Map(),
       iter: scopes.iter,
@@ -90,7 +91,9 @@ export function newRun(item: string, index: number, value: Run["value"]): Run {
 export function leave(state: WorkflowState, activation: Activation): void {
   state.live.delete(activation.key);
   state.liveOf[activation.step] = (state.liveOf[activation.step] ?? 1) - 1;
-  state.timers.delete(timerOfStep(activation));
+  if (activation.timed && !state.timers.delete(timerOfStep(activation))) {
+    done(state, { do: "time_out", activation: activation.key });
+  }
   for (const run of activation.runs.values()) {
     state.timers.delete(timerOfRetry(activation, run));
   }

@@ -50,6 +50,8 @@ export type Activation = {
   /** Index of the step. */
   readonly step: number;
   readonly number: number;
+  /** It has a timeout. */
+  readonly timed: boolean;
   /** `entered`: not yet admitted. `failed`: only awaits what still runs. */
   phase: "entered" | "open" | "ended" | "failed";
   readonly runs: Map<string, Run>;

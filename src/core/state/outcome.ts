@@ -65,3 +65,12 @@ function readable({ kind, data }: Extract<Outcome, { ok: true }>): Json {
   const { body } = data;
   return isJsonObject(body) && "status_code" in data ? { ...body, ...data } : data;
 }
+
+/** The error with where it happened in front of its message, and as a member of its detail. */
+export function within(error: DeedError, place: string, detail: JsonObject): DeedError {
+  return {
+    ...error,
+    message: `${place}: ${error.message}`,
+    detail: { ...error.detail, ...detail },
+  };
+}

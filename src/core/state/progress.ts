@@ -4,10 +4,10 @@ import { deedError, type DeedError } from "../../event/error.ts";
 import type { TaskVerdict } from "../decision.ts";
 import { coreLimits } from "../limits.ts";
 import type { Program, StepProgram } from "../program/model.ts";
-import { push } from "./agenda.ts";
+import { done, push } from "./agenda.ts";
 import { endFailedLoop, leave, newRun, stepOf, stop, timerOfRetry } from "./live.ts";
 import type { Activation, LoopState, Run, WorkflowState } from "./model.ts";
-import { passedData } from "./outcome.ts";
+import { passedData, within } from "./outcome.ts";
 
 /** One run of an activation, and all that it stands in. */
 export type Where = {
@@ -66,6 +66,10 @@ export function advanceLoop(state: WorkflowState, activation: Activation): void 
   const { loop, runs } = activation;
   if (loop === undefined || activation.phase !== "open") return;
   if (loop.failure !== undefined) {
+    if (loop.cursor?.phase === "ready") {
+      loop.cursor.phase = "idle";
+      done(state, { do: "claim", activation: activation.key });
+    }
     endFailedLoop(state, activation);
     return;
   }
@@ -143,12 +147,13 @@ function keepData({ program, run }: Where, step: StepProgram): void {
   run.tasks = { ...run.tasks, [task.name]: passedData(run.outcome, program.strict) };
 }
 
-function end(where: Where, failure: DeedError | undefined): void {
+function end(where: Where, error: DeedError | undefined): void {
   const { state, program, activation, run } = where;
   const { loop } = activation;
+  const failure = error && placed(error, stepOf(program, activation), run);
   activation.runs.delete(run.item);
   if (loop !== undefined) {
-    if (failure !== undefined) loop.failure ??= inItem(failure, run);
+    if (failure !== undefined) loop.failure ??= failure;
     else if (run.outcome !== undefined) {
       loop.results[run.index] = passedData(run.outcome, program.strict);
       if (run.outcome.ok) loop.success += 1;
@@ -193,8 +198,11 @@ function isList(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-function inItem(error: DeedError, run: Run): DeedError {
-  return { ...error, message: `item ${run.item}: ${error.message}` };
+/** A failure with its task, where there are several, and its item. */
+function placed(error: DeedError, step: StepProgram, run: Run): DeedError {
+  const task = step.tasks.length > 1 ? step.tasks[run.task]?.name : undefined;
+  const inTask = task === undefined ? error : within(error, `task "${task}"`, { task });
+  return step.loop === undefined ? inTask : within(inTask, `item ${run.item}`, { item: run.index });
 }
 
 function tooManyJumps(to: string): DeedError {

@@ -17,11 +17,14 @@ import type {
 
 /** Where an action's event stands: its request's tags come back in `meta.tags`, or plainly in `meta`. */
 export function placeOf(event: CoreEvent): Place | undefined {
-  const { item, task, attempt } = tagsOf(event);
-  const of = stepOf(event);
-  const tries = attempt ?? event.attempt;
-  if (of === undefined || typeof task !== "string" || typeof tries !== "number") return undefined;
-  return { ...of, item: itemName(item), task, attempt: tries };
+  const tags = tagsOf(event);
+  const step = event.node_name;
+  const activation = tags["activation"];
+  const task = tags["task"];
+  const attempt = tags["attempt"] ?? event.attempt;
+  if (step === undefined || typeof activation !== "number") return undefined;
+  if (typeof task !== "string" || typeof attempt !== "number") return undefined;
+  return { step, activation, item: itemName(tags["item"]), task, attempt };
 }
 
 export function timeOf(event: CoreEvent): number | undefined {
