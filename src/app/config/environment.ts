@@ -1,6 +1,7 @@
 /** The environment variables that stand in for members of the configuration file. */
 import { Compile } from "typebox/compile";
-import { nearest, type DocumentProblem } from "../../base/document.ts";
+import type { DocumentProblem } from "../../base/document.ts";
+import { nearest } from "../../base/nearest.ts";
 import type { Json } from "../../base/json.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import { configSchema } from "../config-schema.ts";
