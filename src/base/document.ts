@@ -3,11 +3,9 @@
  */
 import type { Static, TSchema } from "typebox";
 import { Compile } from "typebox/compile";
-import { LineCounter, isMap, isScalar, parseAllDocuments, type Document, type Scalar } from "yaml";
 import { nearest } from "./nearest.ts";
 import { err, ok, type Result } from "./result.ts";
-
-export { nearest } from "./nearest.ts";
+import { readYaml, type YamlPlace } from "./yaml.ts";
 
 /** What is wrong with a file, where, and what to do. Lines and columns count from 1. */
 export type DocumentProblem = {
@@ -50,60 +48,37 @@ export function readDocuments<S extends TSchema>(
   file: string,
   schema: S,
 ): Result<readonly ReadDocument<Static<S>>[], readonly DocumentProblem[]> {
-  const lines = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
+  const yaml = readYaml(text);
   const validator = Compile(schema);
-  const problems: DocumentProblem[] = [];
-  const read: ReadDocument<Static<S>>[] = [];
-  const at = (offset: number, message: string): DocumentProblem => {
-    const { line, col } = lines.linePos(offset);
-    return { file, line: Math.max(1, line), column: Math.max(1, col), message };
+  const at = ({ line, column }: YamlPlace, message: string): DocumentProblem => {
+    return { file, line, column, message };
   };
-  for (const document of documents) {
-    for (const error of document.errors)
-      problems.push(at(error.pos[0], `not valid YAML: ${error.message}`));
-    if (document.errors.length > 0 || document.contents === null) continue;
-    const value = valueOf(document);
-    if (!value.ok) {
-      problems.push(at(offsetOf(document, []), value.error));
-      continue;
-    }
-    const problem: ReadDocument<Static<S>>["problem"] = (path, message, within) =>
-      at(placeOf(document, { path, within, text }), message);
-    if (validator.Check(value.value)) {
-      read.push({ value: value.value, problem });
+  const problems = yaml.problems.map((problem) => at(problem, problem.message));
+  const read: ReadDocument<Static<S>>[] = [];
+  for (const { value, place, keyPlace } of yaml.documents) {
+    if (validator.Check(value)) {
+      const problem: ReadDocument<Static<S>>["problem"] = (path, message, within) =>
+        at(place(path, within), message);
+      read.push({ value, problem });
       continue;
     }
     const seen = new Set<string>();
-    for (const error of validator.Errors(value.value)) {
-      const found = explain(error, schema, value.value);
+    for (const error of validator.Errors(value)) {
+      const found = explain(error, schema, value);
       const key = JSON.stringify(found?.path);
       if (found === undefined || seen.has(key)) continue;
       seen.add(key);
-      problems.push(
-        found.atKey === true
-          ? at(keyOffset(document, found.path), found.message)
-          : problem(found.path, found.message),
-      );
+      const where = found.atKey === true ? keyPlace(found.path) : place(found.path);
+      problems.push(at(where, found.message));
     }
   }
   if (problems.length > 0) return err(problems.sort(byPlace));
-  if (read.length === 0) return err([at(0, "the file is empty")]);
+  if (read.length === 0) return err([at({ line: 1, column: 1 }, "the file is empty")]);
   return ok(read);
 }
 
 function byPlace(left: DocumentProblem, right: DocumentProblem): number {
   return left.line - right.line || left.column - right.column;
-}
-
-/** Aliases may stand for much, never for too much: what a few lines blow up to is bounded. */
-function valueOf(document: Document): Result<unknown, string> {
-  try {
-    return ok(document.toJS());
-  } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    return err(`cannot be read: ${why}`);
-  }
 }
 
 type SchemaError = {
@@ -198,94 +173,6 @@ function propertiesAt(
   return Object.assign({}, ...schemasAt(schema, path).map((one) => one.properties ?? {})) as {
     readonly [key: string]: LooseSchema;
   };
-}
-
-/** Where a problem stands: `within` characters into the text of a scalar, however that is written. */
-function placeOf(
-  document: Document,
-  at: {
-    readonly path: readonly (string | number)[];
-    readonly within: number | undefined;
-    readonly text: string;
-  },
-): number {
-  const start = offsetOf(document, at.path);
-  const node: unknown = document.getIn(at.path, true);
-  const { within } = at;
-  if (within === undefined || !isScalar(node) || !node.range || typeof node.value !== "string") {
-    return start;
-  }
-  const [from, until] = node.range;
-  return along(at.text.slice(0, until), {
-    from: contentOf(node, at.text, from),
-    within,
-    node,
-  });
-}
-
-/** Where the characters of a scalar begin: behind the quote, or on the line below `|` and `>`. */
-function contentOf(node: Scalar, text: string, from: number): number {
-  if (node.type === "QUOTE_DOUBLE" || node.type === "QUOTE_SINGLE") return from + 1;
-  if (node.type !== "BLOCK_LITERAL" && node.type !== "BLOCK_FOLDED") return from;
-  return text.indexOf("\n", from) + 1;
-}
-
-const escape = /^\\(?:x..|u.{4}|U.{8}|.)/;
-
-/**
- * Walks the file and the value side by side: indentation and folded line ends stand in the file alone,
- * and so does the backslash of an escape.
- */
-function along(
-  source: string,
-  { from, within, node }: { readonly from: number; readonly within: number; readonly node: Scalar },
-): number {
-  const value = String(node.value);
-  let at = from;
-  for (let index = 0; index < Math.min(within, value.length);) {
-    if (at >= source.length) return from;
-    const written = source.charAt(at);
-    const escaped = node.type === "QUOTE_DOUBLE" ? escape.exec(source.slice(at, at + 10)) : null;
-    if (escaped !== null) [at, index] = [at + escaped[0].length, index + 1];
-    else if (written === value.charAt(index)) [at, index] = [at + 1, index + 1];
-    else if (/\s/.test(written) || written === "'") at += 1;
-    else if (/\s/.test(value.charAt(index))) index += 1;
-    else [at, index] = [at + 1, index + 1];
-  }
-  while (/\s/.test(source.charAt(at)) && source.charAt(at) !== value.charAt(within)) at += 1;
-  return at;
-}
-
-function keyOffset(document: Document, path: readonly string[]): number {
-  const parent: unknown = document.getIn(path.slice(0, -1), true);
-  const pairs = isMap(parent) ? parent.items : [];
-  const key = pairs
-    .map((pair) => pair.key)
-    .find((one) => isScalar(one) && one.value === path.at(-1));
-  return isScalar(key) && key.range ? key.range[0] : offsetOf(document, path);
-}
-
-/** Where a member's value stands: for a collection its key, for one that is not there its parent. */
-function offsetOf(document: Document, path: readonly (string | number)[]): number {
-  for (let length = path.length; length >= 0; length -= 1) {
-    const parent: unknown = document.getIn(path.slice(0, length - 1), true);
-    if (length === path.length && isMap(parent)) {
-      const pair = parent.items.find(
-        (item) => isScalar(item.key) && item.key.value === path.at(-1),
-      );
-      const key = pair?.key;
-      if (isScalar(key) && key.range && !isScalar(pair?.value)) return key.range[0];
-    }
-    const node: unknown = document.getIn(path.slice(0, length), true);
-    if (isScalar(node) && node.range) {
-      const quoted = node.type === "QUOTE_DOUBLE" || node.type === "QUOTE_SINGLE";
-      return node.range[0] + (quoted ? 1 : 0);
-    }
-    if (typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range)) {
-      return Number(node.range[0]);
-    }
-  }
-  return 0;
 }
 
 function unescapePointer(part: string): string {

@@ -3,6 +3,8 @@ export function nearest(written: string, known: readonly string[]): string | und
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(written.length / 3)) + 1;
   for (const word of known) {
+    // A word is at least as far as it is longer or shorter.
+    if (Math.abs(word.length - written.length) >= bestDistance) continue;
     const distance = editDistance(written, word);
     if (distance < bestDistance) [best, bestDistance] = [word, distance];
   }
