@@ -294,6 +294,18 @@ describe("semantics 14 and state 2: what comes late, twice or unasked changes no
     expect(encodeState(play.proved().state)).toBe(before);
   });
 
+  test("a result that comes again while its task waits for another attempt", () => {
+    const rules = [{ do: "retry" as const, attempts: 3, delay: 60 }];
+    const play = new Play(playbook({ steps: { start: { tool: { rules } } } })).start();
+    const { place } = play.commands[0]!;
+    const failed = { error: { kind: "timeout", message: "t", retryable: true } } as const;
+    play.answer("e1/start/1/-/start/1", failed);
+    const before = encodeState(play.state);
+    play.nowMs += 1;
+    play.answered(place, failed).answered(place, { ok: 1 });
+    expect(encodeState(play.proved().state)).toBe(before);
+  });
+
   test.each([
     "action.accepted",
     "action.started",

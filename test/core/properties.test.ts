@@ -2,7 +2,8 @@
  * What holds for every playbook and every order of results. Numbers are those of the invariants of the core
  * (`src/core/evaluate.ts`) and the properties P1 to P8 of `docs/reference/core.md`.
  *
- * `DEED_PROPERTY_RUNS=20000 npx vitest run test/core/properties.test.ts` runs for longer.
+ * `DEED_PROPERTY_RUNS=20000 npx vitest run test/core/properties.test.ts` runs for longer; `DEED_PROPERTY_SEED`
+ * draws the same playbooks again.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -25,6 +26,8 @@ import {
 import { cases, type Case } from "./random-playbook.ts";
 
 const numRuns = Number(process.env["DEED_PROPERTY_RUNS"] ?? 120);
+const drawn = process.env["DEED_PROPERTY_SEED"];
+const parameters = { numRuns, ...(drawn === undefined ? {} : { seed: Number(drawn) }) };
 const limitMs = 10_000 + numRuns * 400;
 
 const seeds = fc.nat({ max: 1_000_000 }).map(String);
@@ -127,7 +130,7 @@ describe("P1. incremental drive and full replay", () => {
             );
           }
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
@@ -154,7 +157,7 @@ describe("P1. incremental drive and full replay", () => {
           const made = evaluate(prefix, program).decision.events;
           if (prefix.length > 0) expect(asRecorded(made)).toEqual(recorded(own));
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
@@ -175,7 +178,7 @@ describe("P2. the order of results", () => {
             expect(first.main.state.entered.every((times) => times <= 1)).toBe(true);
           }
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
@@ -188,7 +191,7 @@ describe("P2. the order of results", () => {
         fc.property(cases("any"), seeds, (one, seed) => {
           expect(["completed", "failed", "cancelled"]).toContain(run(one, seed).ending);
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
@@ -245,7 +248,7 @@ describe("P3. duplicates and late events", () => {
             expect(encodeState(noisy.at(-1)!.state)).toBe(encodeState(plain.at(-1)!.state));
           }
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
@@ -267,7 +270,7 @@ describe("P4 to P7. every moment of a history", () => {
             expect(commands.length + events.length + openWork(state)).toBeGreaterThan(0);
           }
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
@@ -293,7 +296,7 @@ describe("P4 to P7. every moment of a history", () => {
             expect(own.at(-1)).toBe(terminal[0]);
           }
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
@@ -309,7 +312,7 @@ describe("P4 to P7. every moment of a history", () => {
           );
           expect(new Set(keys).size).toBe(keys.length);
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
@@ -322,7 +325,7 @@ describe("P4 to P7. every moment of a history", () => {
         fc.property(cases("any"), seeds, (one, seed) => {
           for (const { history } of executionsOf(run(one, seed))) expectInFlight(history);
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
@@ -373,7 +376,7 @@ describe("P8. a snapshot", () => {
           const again = drive(restored(folded), rest, program);
           expect(encodeState(again.state)).toBe(encodeState(main.state));
         }),
-        { numRuns },
+        parameters,
       );
     },
     limitMs,
