@@ -6,13 +6,21 @@ import { LogError } from "../log/log.ts";
 import { actionCommands } from "./commands/actions.ts";
 import { deadLetterCommands } from "./commands/dead-letters.ts";
 import { fileCommands } from "./commands/files.ts";
+import { playbookCommands } from "./commands/playbooks.ts";
 import { startCommand } from "./commands/start.ts";
 import { tailCommand } from "./commands/tail.ts";
 import { createContext } from "./context.ts";
 import type { Io } from "./io.ts";
 import { Exit, exitCodes } from "./terminal.ts";
 
-const groups = [startCommand, fileCommands, actionCommands, tailCommand, deadLetterCommands];
+const groups = [
+  startCommand,
+  fileCommands,
+  playbookCommands,
+  actionCommands,
+  tailCommand,
+  deadLetterCommands,
+];
 
 /**
  * Runs one command line.

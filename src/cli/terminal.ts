@@ -93,3 +93,8 @@ export function text(value: Json | undefined): string {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : JSON.stringify(value);
 }
+
+/** Text from a file on one line: what a terminal would take for a command, or a new line, is a space. */
+export function printable(value: string): string {
+  return value.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
+}

@@ -1,0 +1,95 @@
+/**
+ * Finds the playbooks at paths.
+ *
+ * 1. A file that is named counts whatever it holds; in a folder, and in the folders in it, those files count
+ *    that say `kind: Playbook`. Tests of playbooks (`*.test.yaml`) never count.
+ * 2. What cannot be read, and a folder without a playbook, is told: nothing is passed over in silence.
+ * 3. Each file counts once. Files are in the order of the paths, those of a folder by name.
+ *
+ * Not entered: hidden folders, `node_modules`, and folders behind a link.
+ */
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { isJsonObject } from "../base/json.ts";
+import { readYaml } from "../base/yaml.ts";
+
+export type PlaybookFile = { readonly file: string; readonly text: string };
+
+export type FoundPlaybooks = {
+  readonly files: readonly PlaybookFile[];
+  readonly problems: readonly string[];
+};
+
+/** Folders in folders that are entered. */
+const depthMax = 32;
+
+const yamlName = /^[^.].*\.ya?ml$/;
+const testName = /\.test\.ya?ml$/;
+
+export async function findPlaybooks(paths: readonly string[]): Promise<FoundPlaybooks> {
+  const files = new Map<string, PlaybookFile>();
+  const problems: string[] = [];
+  for (const path of paths) {
+    try {
+      const isFolder = (await stat(path)).isDirectory();
+      const found = isFolder ? await within(path, problems) : [await read(path)];
+      if (found.length === 0) {
+        problems.push(
+          `${path} holds no playbook: no file in it ends in .yaml and says "kind: Playbook"`,
+        );
+      }
+      for (const one of found) {
+        const key = resolve(one.file);
+        if (!files.has(key)) files.set(key, one);
+      }
+    } catch (thrown) {
+      problems.push(unread(path, thrown));
+    }
+  }
+  return { files: [...files.values()], problems };
+}
+
+async function within(
+  folder: string,
+  problems: string[],
+  depth = 0,
+): Promise<readonly PlaybookFile[]> {
+  if (depth > depthMax) {
+    problems.push(`${folder} is not entered: it lies more than ${String(depthMax)} folders deep`);
+    return [];
+  }
+  const found: PlaybookFile[] = [];
+  const entries = await readdir(folder, { withFileTypes: true });
+  for (const entry of entries.sort((left, right) => (left.name < right.name ? -1 : 1))) {
+    const { name } = entry;
+    const path = join(folder, name);
+    try {
+      if (entry.isDirectory()) {
+        if (name.startsWith(".") || name === "node_modules") continue;
+        found.push(...(await within(path, problems, depth + 1)));
+      } else if (yamlName.test(name) && !testName.test(name) && (await stat(path)).isFile()) {
+        const file = await read(path);
+        if (isPlaybook(file.text)) found.push(file);
+      }
+    } catch (thrown) {
+      problems.push(unread(path, thrown));
+    }
+  }
+  return found;
+}
+
+async function read(file: string): Promise<PlaybookFile> {
+  return { file, text: await readFile(file, "utf8") };
+}
+
+/** Also where the file is broken, as then it is to be told: as far as a line says so. */
+function isPlaybook(text: string): boolean {
+  if (!text.includes("Playbook")) return false;
+  const { documents, problems } = readYaml(text);
+  if (problems.length > 0) return /^kind:\s*["']?Playbook\b/m.test(text);
+  return documents.some(({ value }) => isJsonObject(value) && value["kind"] === "Playbook");
+}
+
+function unread(path: string, thrown: unknown): string {
+  return `${path} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+}
