@@ -1,5 +1,5 @@
 /**
- * Finds the playbooks at paths.
+ * Finds the playbooks at paths, and the tests beside them.
  *
  * 1. A file that is named counts whatever it holds; in a folder, and in the folders in it, those files count
  *    that say `kind: Playbook`. Tests of playbooks (`*.test.yaml`) never count.
@@ -9,7 +9,7 @@
  * Not entered: hidden folders, `node_modules`, and folders behind a link.
  */
 import { readdir, readFile, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { isJsonObject } from "../base/json.ts";
 import { readYaml } from "../base/yaml.ts";
 
@@ -20,11 +20,22 @@ export type FoundPlaybooks = {
   readonly problems: readonly string[];
 };
 
+export type TestedPlaybook = {
+  readonly playbook: PlaybookFile;
+  /** `<name>.test.yaml` beside it. */
+  readonly test?: PlaybookFile;
+};
+
+export type FoundTests = {
+  readonly playbooks: readonly TestedPlaybook[];
+  readonly problems: readonly string[];
+};
+
 /** Folders in folders that are entered. */
 const depthMax = 32;
 
 const yamlName = /^[^.].*\.ya?ml$/;
-const testName = /\.test\.ya?ml$/;
+const testName = /\.test\.(ya?ml)$/;
 
 export async function findPlaybooks(paths: readonly string[]): Promise<FoundPlaybooks> {
   const files = new Map<string, PlaybookFile>();
@@ -47,6 +58,31 @@ export async function findPlaybooks(paths: readonly string[]): Promise<FoundPlay
     }
   }
   return { files: [...files.values()], problems };
+}
+
+/** Playbooks with their tests. A file of tests that is named stands for its playbook. */
+export async function findPlaybookTests(paths: readonly string[]): Promise<FoundTests> {
+  const named = paths.map((path) => path.replace(testName, ".$1"));
+  const { files, problems } = await findPlaybooks(named);
+  const unreadable: string[] = [];
+  const playbooks: TestedPlaybook[] = [];
+  for (const playbook of files) {
+    try {
+      const test = await testOf(playbook.file);
+      playbooks.push({ playbook, ...(test === undefined ? {} : { test: await read(test) }) });
+    } catch (thrown) {
+      unreadable.push(unread(playbook.file, thrown));
+    }
+  }
+  return { playbooks, problems: [...problems, ...unreadable] };
+}
+
+async function testOf(file: string): Promise<string | undefined> {
+  const folder = dirname(file);
+  const stem = basename(file).replace(/\.ya?ml$/, "");
+  const names = new Set(await readdir(folder));
+  const name = [`${stem}.test.yaml`, `${stem}.test.yml`].find((one) => names.has(one));
+  return name === undefined ? undefined : join(folder, name);
 }
 
 async function within(

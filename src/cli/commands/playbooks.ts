@@ -6,7 +6,8 @@ import { lintText } from "../../core/lint.ts";
 import { parsePlaybook, type Finding } from "../../core/parse.ts";
 import type { Arc, Playbook, Step } from "../../core/playbook.ts";
 import type { Context } from "../context.ts";
-import { Exit, exitCodes, printable, text, type Terminal } from "../terminal.ts";
+import { playbookTestCommand } from "./playbook-tests.ts";
+import { counted, Exit, exitCodes, printable, text, type Terminal } from "../terminal.ts";
 
 /** Characters of one cell. */
 const cellCharsMax = 120;
@@ -15,8 +16,9 @@ const cellCharsMax = 120;
 export function playbookCommands(program: Command, context: Context): void {
   const playbook = program
     .command("playbook")
-    .description("playbooks: check files, show and draw what they do");
+    .description("playbooks: check and test files, show and draw what they do");
   lintCommand(playbook, context);
+  playbookTestCommand(playbook, context);
   playbook
     .command("show <file>")
     .description("what a playbook takes, its steps with their tools, and where they go on")
@@ -87,10 +89,6 @@ function findingLine(terminal: Terminal, finding: Finding): string {
   const rank = terminal.paint(severity === "error" ? "red" : "yellow", severity);
   const way = terminal.paint("grey", `(${printable(help)})`);
   return formatProblem({ ...finding, message: `${rank} ${code}: ${printable(message)} ${way}` });
-}
-
-function counted(count: number, noun: string): string {
-  return `${String(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** What `--json` prints of a playbook. */
