@@ -34,7 +34,7 @@ export const rooms = {
     mayImport: ["base", "event"],
   },
   executor: {
-    is: "the executor port, the worker runtime; http, shell, blobs",
+    is: "the executor port, the worker runtime; http, shell, python, blobs",
     port: true,
     mayImport: ["base", "event", "action"],
   },
@@ -102,5 +102,5 @@ export const drivers = {
   commander: ["src/cli"],
   "@marcbachmann/cel-js": ["src/decider/rule"],
   "@noble/hashes": ["src/base"],
-  "node:child_process": ["src/executor/shell", "src/cli"],
+  "node:child_process": ["src/executor/shell", "src/executor/python", "src/cli"],
 };

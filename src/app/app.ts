@@ -11,6 +11,7 @@ import { createFolderBlobs } from "../executor/blob/folder.ts";
 import type { Executor } from "../executor/executor.ts";
 import { createHttp } from "../executor/http/http.ts";
 import { createNoop } from "../executor/noop/noop.ts";
+import { createPython } from "../executor/python/python.ts";
 import { createShell } from "../executor/shell/shell.ts";
 import { createWorker } from "../executor/worker.ts";
 import { createKernel, type Kernel } from "../kernel/kernel.ts";
@@ -159,7 +160,7 @@ async function listen(api: Api, { host, port }: Config): Promise<string> {
   }
 }
 
-function executorsOf({ http, shell }: Config): readonly Executor[] {
+function executorsOf({ http, shell, python }: Config): readonly Executor[] {
   return [
     createNoop(),
     createHttp(
@@ -175,6 +176,15 @@ function executorsOf({ http, shell }: Config): readonly Executor[] {
       cwdRoot: shell.cwdRoot,
       envPass: shell.envPass,
       ...defined({ concurrency: shell.concurrency, timeoutMs: shell.timeoutMs }),
+    }),
+    createPython({
+      cwd: python.cwd,
+      envPass: python.envPass,
+      ...defined({
+        interpreter: python.interpreter,
+        concurrency: python.concurrency,
+        timeoutMs: python.timeoutMs,
+      }),
     }),
   ];
 }

@@ -144,6 +144,18 @@ export const configSchema = Type.Object(
               strict,
             ),
           ),
+          python: Type.Optional(
+            Type.Object(
+              {
+                interpreter: Type.Optional(text),
+                cwd: Type.Optional(text),
+                env_pass: Type.Optional(Type.Array(text)),
+                concurrency: Type.Optional(count),
+                timeout: Type.Optional(duration),
+              },
+              strict,
+            ),
+          ),
         },
         strict,
       ),

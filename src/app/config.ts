@@ -92,7 +92,7 @@ function settle(
   const data = at(config.data ?? "data");
   const tokens = tokensOf(reading, env);
   const named = [api?.token_env, ...(api?.tokens ?? []).map((one) => one.token_env)];
-  const passed = executors?.shell?.env_pass ?? [];
+  const passed = [...(executors?.shell?.env_pass ?? []), ...(executors?.python?.env_pass ?? [])];
   const settled: Config = {
     file,
     warnings: unknownVariables(env, [...named.filter((name) => name !== undefined), ...passed]),
@@ -150,8 +150,13 @@ function workerOf(reading: Reading): Pick<Config, "leaseMs" | "graceMs"> {
   };
 }
 
-function executorsOf(reading: Reading): Pick<Config, "http" | "shell"> {
-  const { http, shell } = reading.config.executors ?? {};
+/** A bare name is looked up in PATH; what has a slash is a path. */
+function interpreterOf({ at }: Reading, written: string | undefined): string | undefined {
+  return written?.includes("/") === true ? at(written) : written;
+}
+
+function executorsOf(reading: Reading): Pick<Config, "http" | "shell" | "python"> {
+  const { http, shell, python } = reading.config.executors ?? {};
   const timeoutMs = (name: string, written: string | undefined): number | undefined =>
     durationMs(reading, { path: ["executors", name, "timeout"], written });
   return {
@@ -167,6 +172,13 @@ function executorsOf(reading: Reading): Pick<Config, "http" | "shell"> {
       envPass: shell?.env_pass ?? [],
       concurrency: shell?.concurrency,
       timeoutMs: timeoutMs("shell", shell?.timeout),
+    },
+    python: {
+      interpreter: interpreterOf(reading, python?.interpreter),
+      cwd: reading.at(python?.cwd ?? "."),
+      envPass: python?.env_pass ?? [],
+      concurrency: python?.concurrency,
+      timeoutMs: timeoutMs("python", python?.timeout),
     },
   };
 }

@@ -58,6 +58,13 @@ export type Config = {
     readonly concurrency: number | undefined;
     readonly timeoutMs: number | undefined;
   };
+  readonly python: {
+    readonly interpreter: string | undefined;
+    readonly cwd: string;
+    readonly envPass: readonly string[];
+    readonly concurrency: number | undefined;
+    readonly timeoutMs: number | undefined;
+  };
   readonly rules: readonly string[];
   readonly sources: readonly SourceConfig[];
 };

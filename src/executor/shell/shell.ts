@@ -16,6 +16,7 @@ import type { Readable, Writable } from "node:stream";
 import Type, { type Static } from "typebox";
 import { deedError, fault, Fault } from "../../event/error.ts";
 import type { ExecutionContext, Executor } from "../executor.ts";
+import { createTail, drainMs, killGroup, killOnAbort, passedEnvironment } from "../program.ts";
 
 /** What the system takes in an argument vector or an environment: anything but NUL. */
 const word = Type.String({ pattern: "^[^\\u0000]*$" });
@@ -59,11 +60,6 @@ export type ShellOptions = {
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 const outputBytesMaxDefault = 16 * 1024;
-
-const killAfterMsDefault = 3_000;
-
-/** How long output is awaited from a pipe that somebody outside the group still holds, milliseconds. */
-const drainMs = 250;
 
 export function createShell(options: ShellOptions): Executor {
   return {
@@ -125,7 +121,7 @@ function start(call: ShellArgs, cwd: string, options: ShellOptions): Child {
   try {
     return spawn(path, rest, {
       cwd,
-      env: environment(call, options),
+      env: { ...passedEnvironment(options.envPass ?? []), ...call.env },
       shell: false,
       detached: true,
       stdio: ["pipe", "pipe", "pipe"],
@@ -133,15 +129,6 @@ function start(call: ShellArgs, cwd: string, options: ShellOptions): Child {
   } catch (thrown) {
     throw spawnFault(call, thrown);
   }
-}
-
-function environment(call: ShellArgs, options: ShellOptions): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = {};
-  for (const name of ["PATH", "HOME", "LANG", ...(options.envPass ?? [])]) {
-    const value = process.env[name];
-    if (value !== undefined) env[name] = value;
-  }
-  return { ...env, ...call.env };
 }
 
 type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
@@ -153,11 +140,13 @@ async function finish(
 ): Promise<{ exit_code: number; stdout: string; stderr: string; truncated: boolean }> {
   const { context, options } = run;
   const bytesMax = options.outputBytesMax ?? outputBytesMaxDefault;
-  const stdout = tail(child.stdout, bytesMax);
-  const stderr = tail(child.stderr, bytesMax);
+  const stdout = createTail(bytesMax);
+  const stderr = createTail(bytesMax);
+  child.stdout.on("data", stdout.push);
+  child.stderr.on("data", stderr.push);
   child.stdin.on("error", () => undefined);
   child.stdin.end(call.stdin ?? "");
-  const stopKilling = killOnAbort(child, context.signal, options.killAfterMs ?? killAfterMsDefault);
+  const stopKilling = killOnAbort(child, context.signal, options.killAfterMs);
   const exit = await exitOf(call, child).finally(stopKilling);
   if (context.signal.aborted) throw ended(call);
   const output = {
@@ -179,7 +168,7 @@ function exitOf(call: ShellArgs, child: Child): Promise<Exit> {
       reject(spawnFault(call, thrown));
     });
     child.once("exit", (code, signal) => {
-      killGroup(child, "SIGKILL");
+      killGroup(child.pid, "SIGKILL");
       drained = setTimeout(() => {
         child.stdout.destroy();
         child.stderr.destroy();
@@ -213,55 +202,6 @@ function exitFault(
 
 function ended(call: ShellArgs): Fault {
   return fault("cancelled", `${call.argv[0] ?? ""} was ended`);
-}
-
-/** The end of a stream, decoded once it is whole. */
-function tail(stream: Readable, bytesMax: number): { text: () => string; cut: () => boolean } {
-  let kept: Buffer[] = [];
-  let size = 0;
-  let cut = false;
-  stream.on("data", (chunk: Buffer) => {
-    kept.push(chunk);
-    size += chunk.length;
-    if (size <= 2 * bytesMax) return;
-    kept = [Buffer.concat(kept).subarray(-bytesMax)];
-    size = bytesMax;
-    cut = true;
-  });
-  return {
-    text: () => {
-      const bytes = Buffer.concat(kept);
-      if (bytes.length > bytesMax) cut = true;
-      return bytes.subarray(-bytesMax).toString("utf8");
-    },
-    cut: () => cut,
-  };
-}
-
-function killOnAbort(child: Child, signal: AbortSignal, killAfterMs: number): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  const end = (): void => {
-    killGroup(child, "SIGTERM");
-    timer = setTimeout(() => {
-      killGroup(child, "SIGKILL");
-    }, killAfterMs);
-  };
-  if (signal.aborted) end();
-  else signal.addEventListener("abort", end, { once: true });
-  return () => {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", end);
-  };
-}
-
-/** The whole group, children of children included. */
-function killGroup(child: Child, signal: NodeJS.Signals): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, signal);
-  } catch {
-    // A group that is gone is what was wanted; one that the system keeps from us is beyond our reach.
-  }
 }
 
 function spawnFault(call: ShellArgs, thrown: unknown): Fault {
