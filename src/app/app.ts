@@ -178,6 +178,7 @@ function executorsOf({ http, shell, python }: Config): readonly Executor[] {
       ...defined({ concurrency: shell.concurrency, timeoutMs: shell.timeoutMs }),
     }),
     createPython({
+      enabled: python.enabled,
       cwd: python.cwd,
       envPass: python.envPass,
       ...defined({

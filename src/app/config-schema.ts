@@ -147,6 +147,7 @@ export const configSchema = Type.Object(
           python: Type.Optional(
             Type.Object(
               {
+                enabled: Type.Optional(Type.Boolean()),
                 interpreter: Type.Optional(text),
                 cwd: Type.Optional(text),
                 env_pass: Type.Optional(Type.Array(text)),

@@ -65,7 +65,7 @@ worker: { lease: 10s, grace: 0s }
 executors:
   http: { allow_hosts: [a.example], concurrency: 4, timeout: 5s, response_bytes_max: 100 }
   shell: { allow: [["./a.sh", "x"]], cwd_root: work, env_pass: [HOME], concurrency: 2, timeout: 1m }
-  python: { interpreter: venv/bin/python, cwd: scripts, env_pass: [TZ], concurrency: 3, timeout: 2m }
+  python: { enabled: false, interpreter: venv/bin/python, cwd: scripts, env_pass: [TZ], concurrency: 3, timeout: 2m }
 rules: [rules, /etc/deed/rules]
 sources:
   - { kind: file, name: jobs, path: jobs.jsonl, interval: 250ms, mapping: { event_type: a, entity_id: b, ts: c } }
@@ -102,6 +102,7 @@ sources:
         timeoutMs: 60_000,
       },
       python: {
+        enabled: false,
         interpreter: join(folder, "venv/bin/python"),
         cwd: join(folder, "scripts"),
         envPass: ["TZ"],

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { loadConfig, type Config, type Environment } from "../app/config.ts";
@@ -32,6 +33,7 @@ export async function examine(
     dataFolder(config.value),
     logFinding(config.value, log),
     await port(config.value, log),
+    pythonFinding(config.value),
   );
   return [...findings, ...(await rules(config.value))];
 }
@@ -72,6 +74,18 @@ function logFinding({ logPath }: Config, log: LogFile): ExaminedThing {
     default:
       return unreachable(log);
   }
+}
+
+/** A node runs without Python: only its command `python` fails then. */
+function pythonFinding({ python }: Config): ExaminedThing {
+  if (!python.enabled) return { ok: true, what: "python: switched off" };
+  const interpreter = python.interpreter ?? "python3";
+  const asked = spawnSync(interpreter, ["--version"], { encoding: "utf8", timeout: 5_000 });
+  const what =
+    asked.status === 0
+      ? `python: ${interpreter} is ${asked.stdout.trim()}`
+      : `python: no ${interpreter} that runs, so the command python fails; name one with executors.python.interpreter`;
+  return { ok: true, what };
 }
 
 /** Whose the port is follows from the log: a node that runs holds both. */

@@ -59,6 +59,7 @@ export type Config = {
     readonly timeoutMs: number | undefined;
   };
   readonly python: {
+    readonly enabled: boolean;
     readonly interpreter: string | undefined;
     readonly cwd: string;
     readonly envPass: readonly string[];

@@ -52,6 +52,8 @@ const argsSchema = Type.Object(
 type PythonArgs = Static<typeof argsSchema>;
 
 export type PythonOptions = {
+  /** False: every call is refused. Default true. */
+  readonly enabled?: boolean;
   /** A name that `PATH` knows, or a path. Default `python3`; 3.8 or newer. */
   readonly interpreter?: string;
   /** Where the code runs, and finds modules. Default: the folder of the node. */
@@ -89,6 +91,9 @@ export function createPython(options: PythonOptions = {}): Executor {
     concurrency: options.concurrency ?? 8,
     timeoutMs: options.timeoutMs ?? 60_000,
     execute: async (args, context) => {
+      if (options.enabled === false) {
+        throw fault("permission", "Cannot run Python code as executors.python.enabled is false");
+      }
       const call = args as PythonArgs;
       const { code, input = {}, context: given = {}, libs = {} } = call;
       const request = { code, input, context: given, libs } as JsonObject;
