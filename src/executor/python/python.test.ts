@@ -39,7 +39,7 @@ afterEach(() => {
 });
 
 function executor(options: PythonOptions = {}): Executor {
-  return createPython({ cwd: folder, killAfterMs: 50, idleMs: 2_000, ...options });
+  return createPython({ cwd: folder, killAfterMs: 50, ...options });
 }
 
 function run(code: string, args: JsonObject = {}): Promise<Json> {
