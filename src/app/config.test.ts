@@ -329,3 +329,12 @@ it.each(["", "host", "1.2.3.4", "::1:80", "a:70000", "http://a:80", "a:b"])(
     expect(parseListen(text)).toBeUndefined();
   },
 );
+
+it.each([
+  ["", false],
+  ["executors: { python: {} }", true],
+  ["executors: { python: { interpreter: python3.12 } }", true],
+  ["executors: { python: { enabled: false } }", false],
+])("python runs only where it is configured: %j", (text, enabled) => {
+  expect(load(text).python.enabled).toBe(enabled);
+});

@@ -174,7 +174,7 @@ function executorsOf(reading: Reading): Pick<Config, "http" | "shell" | "python"
       timeoutMs: timeoutMs("shell", shell?.timeout),
     },
     python: {
-      enabled: python?.enabled ?? true,
+      enabled: python?.enabled ?? python !== undefined,
       interpreter: interpreterOf(reading, python?.interpreter),
       cwd: reading.at(python?.cwd ?? "."),
       envPass: python?.env_pass ?? [],

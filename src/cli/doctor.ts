@@ -78,7 +78,8 @@ function logFinding({ logPath }: Config, log: LogFile): ExaminedThing {
 
 /** A node runs without Python: only its command `python` fails then. */
 function pythonFinding({ python }: Config): ExaminedThing {
-  if (!python.enabled) return { ok: true, what: "python: switched off" };
+  if (!python.enabled)
+    return { ok: true, what: "python: off, as executors.python is not configured" };
   const interpreter = python.interpreter ?? "python3";
   const asked = spawnSync(interpreter, ["--version"], { encoding: "utf8", timeout: 5_000 });
   const what =

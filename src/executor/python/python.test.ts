@@ -334,7 +334,7 @@ describe("without Python", () => {
     python = executor({ enabled: false });
     expect(await failed("open('ran', 'w')")).toEqual({
       kind: "permission",
-      message: "Cannot run Python code as executors.python.enabled is false",
+      message: "Cannot run Python code as it is off: configure executors.python, even as {}",
       retryable: false,
     });
     expect(existsSync(join(folder, "ran"))).toBe(false);

@@ -92,7 +92,10 @@ export function createPython(options: PythonOptions = {}): Executor {
     timeoutMs: options.timeoutMs ?? 60_000,
     execute: async (args, context) => {
       if (options.enabled === false) {
-        throw fault("permission", "Cannot run Python code as executors.python.enabled is false");
+        throw fault(
+          "permission",
+          "Cannot run Python code as it is off: configure executors.python, even as {}",
+        );
       }
       const call = args as PythonArgs;
       const { code, input = {}, context: given = {}, libs = {} } = call;
