@@ -13,7 +13,7 @@ export type Context = {
   readonly io: Io;
   readonly optionsOf: (command: Command) => GlobalOptions;
   readonly terminalOf: (command: Command) => Terminal;
-  /** The configuration, or every problem in it. @throws {Exit} */
+  /** The configuration; an optional one may be absent, unless it was named. @throws {Exit} with every problem in it. */
   readonly configOf: (command: Command, optional?: boolean) => Config;
   /** A client for the node that the options, the environment or the configuration name. */
   readonly clientOf: (command: Command) => Client;
@@ -24,11 +24,15 @@ export type Context = {
 export function createContext(io: Io): Context {
   const optionsOf = (command: Command): GlobalOptions => command.optsWithGlobals();
   const configOf: Context["configOf"] = (command, optional = false) => {
-    const config = loadConfig(optionsOf(command).config, io.env, optional);
+    const named =
+      command.getOptionValueSourceWithGlobals("config") === "cli" ||
+      variable(io, "DEED_CONFIG") !== undefined;
+    const config = loadConfig(optionsOf(command).config, io.env, optional && !named);
     if (config.ok) return config.value;
     throw new Exit(
       exitCodes.usage,
       `the configuration is not valid\n${config.error.map(formatProblem).join("\n")}`,
+      config.error,
     );
   };
   return {
@@ -37,9 +41,10 @@ export function createContext(io: Io): Context {
     configOf,
     terminalOf: (command) => createTerminal(io, optionsOf(command).json),
     clientOf: (command) => {
-      const named = optionsOf(command).url ?? io.env["DEED_URL"];
-      const token = io.env["DEED_TOKEN"];
+      const named = optionsOf(command).url ?? variable(io, "DEED_URL");
+      const token = variable(io, "DEED_TOKEN");
       if (named !== undefined) {
+        requireUrl(named);
         return createClient({ url: named, ...(token === undefined ? {} : { token }) });
       }
       const config = configOf(command, true);
@@ -56,6 +61,21 @@ export function createContext(io: Io): Context {
       }
     },
   };
+}
+
+/** A variable of the environment; an empty one is not set. */
+export function variable({ env }: Io, name: string): string | undefined {
+  const value = env[name];
+  return value === "" ? undefined : value;
+}
+
+/** @throws {Exit} where no node can have this URL. */
+function requireUrl(named: string): void {
+  if (/^https?:\/\//.test(named) && URL.canParse(named)) return;
+  throw new Exit(
+    exitCodes.usage,
+    `"${named}" is not the URL of a node: write it as in http://127.0.0.1:7333`,
+  );
 }
 
 /** Where a node with this configuration is reached from its own machine. */

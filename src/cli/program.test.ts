@@ -98,6 +98,8 @@ describe("exit codes", () => {
       ["start", "--config", "none.yaml"],
       "deed: the configuration is not valid\nnone.yaml:1:1: there",
     ],
+    [["actions", "--url", "nonsense"], 'deed: "nonsense" is not the URL of a node: write it as'],
+    [["actions", "--url", "127.0.0.1:7333"], 'deed: "127.0.0.1:7333" is not the URL of a node'],
   ])("2: the command line or a file is not valid: %j", async (words, err) => {
     const ran = await deed(words);
     expect(ran.code).toBe(2);
@@ -148,6 +150,27 @@ describe("--json", () => {
         problems: [{ pointer: "/x", message: "is not known" }],
       },
     });
+  });
+
+  it.each<readonly [words: readonly string[], message: string]>([
+    [["actions", "--nope"], "unknown option '--nope'"],
+    [["request"], "missing required argument 'command'"],
+    [["rules"], "no command is named: --help lists them"],
+    [[], "no command is named: --help lists them"],
+  ])("a command line that is not valid is one document, too: %j", async (words, message) => {
+    const ran = await deed([...words, "--json"]);
+    expect([ran.code, ran.out]).toEqual([2, ""]);
+    expect(JSON.parse(ran.err)).toEqual({
+      error: { kind: "invalid_args", message, problems: [] },
+    });
+  });
+
+  it("the problems of a configuration are told one by one", async () => {
+    const config = join(folder, "deed.yaml");
+    writeFileSync(config, "listn: 1\nrule: []\n");
+    const ran = await deed(["start", "--config", config, "--json"], { env: {} });
+    const { error } = JSON.parse(ran.err) as { error: { problems: JsonObject[] } };
+    expect([ran.code, error.problems.map(({ line }) => line)]).toEqual([2, [1, 2]]);
   });
 
   it("tail prints one document a line, and ends with 0 when it is asked to", async () => {
@@ -243,7 +266,39 @@ describe("for people", () => {
   });
 });
 
+describe("what is named", () => {
+  it("a configuration that is named must be there, even where one is optional", async () => {
+    const none = join(folder, "none.yaml");
+    const told = `deed: the configuration is not valid\n${none}:1:1: there is no such file`;
+    for (const [words, env] of [
+      [["actions", "--config", none], {}],
+      [["actions"], { DEED_CONFIG: none }],
+    ] as const) {
+      const ran = await deed(words, { env });
+      expect(ran.code).toBe(2);
+      expect(ran.err.startsWith(told), ran.err).toBe(true);
+    }
+  });
+
+  it("an empty variable is not set", async () => {
+    const env = { DEED_CONFIG: "", DEED_TOKEN: "", DEED_URL: url };
+    expect(await deed(["actions", "--limit", "1"], { env })).toMatchObject({ code: 0 });
+    const elsewhere = { DEED_URL: "", DEED_LISTEN: "127.0.0.1:1" };
+    const ran = await deed(["actions"], { env: elsewhere });
+    expect([ran.code, ran.err.split(": ")[1]]).toEqual([3, "Cannot reach http://127.0.0.1:1"]);
+  });
+});
+
 describe("commands about files", () => {
+  it("rules check of a folder without rules checks nothing, and says so", async () => {
+    const ran = await deed(["rules", "check", folder]);
+    expect(ran).toEqual({
+      code: 2,
+      out: "",
+      err: `deed: no rule file (.yaml, .yml) in ${folder}\n`,
+    });
+  });
+
   it("init writes what the other commands take, and writes nothing over it", async () => {
     const at = join(folder, "new");
     const ran = json(await deed(["init", at, "--json"]));

@@ -9,7 +9,7 @@ import { fileCommands } from "./commands/files.ts";
 import { playbookCommands } from "./commands/playbooks.ts";
 import { startCommand } from "./commands/start.ts";
 import { tailCommand } from "./commands/tail.ts";
-import { createContext } from "./context.ts";
+import { createContext, variable } from "./context.ts";
 import type { Io } from "./io.ts";
 import { Exit, exitCodes } from "./terminal.ts";
 
@@ -29,26 +29,31 @@ const groups = [
  * @returns the exit code.
  */
 export async function run(words: readonly string[], io: Io): Promise<number> {
-  const program = createProgram(io);
+  const json = words.includes("--json");
+  const program = createProgram(io, json);
   try {
     await program.parseAsync(words, { from: "user" });
     return exitCodes.ok;
   } catch (thrown) {
-    return report(io, thrown, words.includes("--json"));
+    return report(io, thrown, json);
   }
 }
 
-/** The commands with their flags; nothing runs before it is given words. */
-export function createProgram(io: Io): Command {
+/**
+ * The commands with their flags; nothing runs before it is given words.
+ *
+ * @param json whether what is wrong with the words is told by `report` alone. Default false.
+ */
+export function createProgram(io: Io, json = false): Command {
   const config = new Option("--config <file>", "configuration file (else DEED_CONFIG)");
   const program = new Command("deed")
     .description("Observations, decisions, commands and results as events on one log")
     .version("0.1.0")
     .option("--json", "print JSON: one document a result, one a line where results go on", false)
-    .addOption(config.default(io.env["DEED_CONFIG"] ?? "deed.yaml"))
+    .addOption(config.default(variable(io, "DEED_CONFIG") ?? "deed.yaml"))
     .option("--url <url>", "the node to talk to (else DEED_URL, else the configuration's listen)")
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ writeOut: io.out, writeErr: io.err })
+    .configureOutput({ writeOut: io.out, writeErr: json ? () => undefined : io.err })
     .addHelpText(
       "after",
       "\nExit codes: 0 done, 1 it failed, 2 the command line or a file is not valid, 3 the node cannot be reached",
@@ -62,17 +67,35 @@ export function createProgram(io: Io): Command {
 /** Tells what went wrong, on stderr: a line for people, one JSON document where `--json` was asked for. */
 function report(io: Io, thrown: unknown, json: boolean): number {
   if (thrown instanceof CommanderError) {
-    return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    if (thrown.exitCode === 0) return exitCodes.ok;
+    if (json) tellJson(io, { kind: "invalid_args", message: usageText(thrown), problems: [] });
+    return exitCodes.usage;
   }
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  const problems = thrown instanceof ClientError ? thrown.problems : [];
+  const problems = thrown instanceof ClientError || thrown instanceof Exit ? thrown.problems : [];
   if (message !== "" && json) {
-    io.err(`${JSON.stringify({ error: { kind: kindOf(thrown), message, problems } })}\n`);
+    tellJson(io, { kind: kindOf(thrown), message, problems });
   } else if (message !== "") {
-    const lines = [`deed: ${message}`, ...problems.map((one) => `  ${JSON.stringify(one)}`)];
+    const details = thrown instanceof ClientError ? thrown.problems : [];
+    const lines = [`deed: ${message}`, ...details.map((one) => `  ${JSON.stringify(one)}`)];
     io.err(`${lines.join("\n")}\n`);
   }
   return codeOf(thrown);
+}
+
+type Told = {
+  readonly kind: string;
+  readonly message: string;
+  readonly problems: readonly unknown[];
+};
+
+function tellJson(io: Io, error: Told): void {
+  io.err(`${JSON.stringify({ error })}\n`);
+}
+
+function usageText({ code, message }: CommanderError): string {
+  if (code === "commander.help") return "no command is named: --help lists them";
+  return message.replace(/^error: /, "");
 }
 
 function kindOf(thrown: unknown): string {

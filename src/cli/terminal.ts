@@ -36,10 +36,13 @@ export const exitCodes = {
 /** Ends the command with this exit code; `message` goes to stderr. */
 export class Exit extends Error {
   readonly code: number;
+  /** What was found, for `--json`; `message` says it to people. */
+  readonly problems: readonly unknown[];
 
-  constructor(code: number, message: string) {
+  constructor(code: number, message: string, problems: readonly unknown[] = []) {
     super(message);
     this.code = code;
+    this.problems = problems;
   }
 }
 

@@ -81,6 +81,9 @@ function rulesCommands(program: Command, context: Context): void {
         await Promise.all(paths.map((path) => filesIn(path, (message) => missing.push(message))))
       ).flat();
       if (missing.length > 0) throw new Exit(exitCodes.usage, missing.join("\n"));
+      if (files.length === 0) {
+        throw new Exit(exitCodes.usage, `no rule file (.yaml, .yml) in ${paths.join(", ")}`);
+      }
       const checked = files.map((file) => {
         const parsed = parseRules(readFileSync(file, "utf8"), file);
         return parsed.ok
