@@ -7,7 +7,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const program = fileURLToPath(new URL("../dist/deed.mjs", import.meta.url));
+/** The built file. */
+export const program = fileURLToPath(new URL("../dist/deed.mjs", import.meta.url));
 
 /** How a process ended: an exit code, or the signal that ended it. */
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };

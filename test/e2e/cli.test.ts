@@ -4,6 +4,7 @@
  * The tests of one `describe` share a node and run in order; at the end what the API shows of every
  * action must equal a refold of all events (I10).
  */
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +13,15 @@ import { evolve, type ActionState } from "../../src/action/lifecycle.ts";
 import { timestamp } from "../../src/base/clock.ts";
 import type { JsonObject } from "../../src/base/json.ts";
 import type { LogRecord } from "../../src/event/envelope.ts";
-import { deed, deedRunning, eventually, startNode, type Node, type Ran } from "../program.ts";
+import {
+  deed,
+  deedRunning,
+  eventually,
+  program,
+  startNode,
+  type Node,
+  type Ran,
+} from "../program.ts";
 
 type Shown = JsonObject & { readonly action_id: string; readonly status: string };
 
@@ -332,6 +341,16 @@ describe("deed", () => {
     expect(away.code).toBe(3);
     expect(away.stderr).toContain("deed: Cannot reach http://127.0.0.1:1: ");
     expect(away.stderr).toContain("Start it with `deed start`");
+  });
+
+  test.each([
+    ["stderr", "actions --url http://127.0.0.1:1", "2>&1 >/dev/null", "3"],
+    ["stdout", "--help", "", "0"],
+  ])("a reader of %s that goes away changes no exit code", (_, words, redirect, code) => {
+    const line = `{ "${process.execPath}" "${program}" ${words}; echo $? >&3; } ${redirect} 3>code | true`;
+    const { stderr } = spawnSync("sh", ["-c", line], { cwd: folder, encoding: "utf8" });
+    expect(readFileSync(join(folder, "code"), "utf8").trim()).toBe(code);
+    expect(stderr).toBe("");
   });
 
   test("I10: every row that the API shows equals a refold of all events", async () => {

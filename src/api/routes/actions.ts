@@ -13,6 +13,7 @@ import {
   cursorOf,
   digits,
   findAction,
+  idParams,
   limitOf,
   pageOf,
   parseCursor,
@@ -20,11 +21,8 @@ import {
   recordAt,
   recordSchema,
   recordView,
+  text,
 } from "./shapes.ts";
-
-const text = Type.String({ minLength: 1, maxLength: 512 });
-
-const idParams = Type.Object({ id: Type.String() });
 
 export function actionRoutes(app: FastifyInstance, context: Context): void {
   requestRoute(app, context);

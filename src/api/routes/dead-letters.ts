@@ -19,16 +19,14 @@ import {
   cursorOf,
   digits,
   findAction,
+  idParams,
   limitOf,
   pageOf,
   parseCursor,
   problems,
   recordAt,
+  text,
 } from "./shapes.ts";
-
-const text = Type.String({ minLength: 1, maxLength: 512 });
-
-const idParams = Type.Object({ id: Type.String() });
 
 type Letter = { readonly row: ActionRow; readonly request: LogRecord };
 

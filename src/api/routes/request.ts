@@ -14,9 +14,7 @@ import { schemaError } from "../../event/schema.ts";
 import type { Receipt } from "../../log/log.ts";
 import { HttpFault } from "../problem.ts";
 import type { Context } from "../context.ts";
-import { actionDetail, actionSchema, problems, recordAt } from "./shapes.ts";
-
-const text = Type.String({ minLength: 1, maxLength: 512 });
+import { actionDetail, actionSchema, problems, recordAt, text } from "./shapes.ts";
 
 const tagValue = Type.Union([Type.String({ maxLength: 1_024 }), Type.Number(), Type.Boolean()]);
 

@@ -18,6 +18,11 @@ export function problems(...statuses: readonly number[]): Record<string, typeof 
   return Object.fromEntries([...statuses, "default"].map((status) => [String(status), problemRef]));
 }
 
+/** A name or an id in a request: what it means, its reader says. */
+export const text = Type.String({ minLength: 1, maxLength: 512 });
+
+export const idParams = Type.Object({ id: Type.String() });
+
 export const digits = Type.String({ pattern: "^\\d{1,15}$" });
 
 export const receiptSchema = Type.Object({
