@@ -137,3 +137,25 @@ describe("semantics 16: the result", () => {
     expect([...play.state.data.keys()]).toEqual(["start"]);
   });
 });
+
+test("the keys of an object keep their order, through snapshots too", () => {
+  const play = new Play(
+    playbook({
+      workload: { given: { z: 1, a: 2 } },
+      steps: {
+        start: { next: "print" },
+        print: {
+          tool: {
+            config: { url: "{{ given }} {{ start }}" },
+            input: { first: "{{ start | first }}" },
+          },
+        },
+      },
+    }),
+  );
+  play.start().answer("e1/start/1/-/start/1", { ok: { y: 1, b: 2 } });
+  expect(play.commands[1]).toMatchObject({
+    args: { url: "{'z': 1, 'a': 2} {'y': 1, 'b': 2}", input: { first: "y" } },
+  });
+  play.answer("e1/print/1/-/print/1", { ok: 1 }).proved();
+});

@@ -8,39 +8,122 @@ import { canonicalJson } from "../../base/canonical-json.ts";
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import type { SetValue } from "../decision.ts";
-import type { Activation, AgendaItem, Run, StepData, Timer, WorkflowState } from "./model.ts";
+import type {
+  Activation,
+  AgendaItem,
+  LoopState,
+  Run,
+  StepData,
+  Timer,
+  WorkflowState,
+} from "./model.ts";
 
 /** Raised whenever a state of before would be read wrongly. */
 export const snapshotVersion = 1;
 
-type SavedActivation = Omit<Activation, "runs"> & { readonly runs: readonly Run[] };
+/**
+ * A value of the playbook's own, as JSON text: templates see the order of an object's keys, so it is kept as
+ * it came, while canonical JSON orders the keys of what is ours.
+ */
+type Verbatim = string;
+
+type SavedRun = Omit<Run, "value" | "iter" | "tasks" | "outcome"> & { readonly given: Verbatim };
+
+type SavedLoop = Omit<LoopState, "items" | "results"> & { readonly given: Verbatim };
+
+type SavedActivation = Omit<
+  Activation,
+  "runs" | "loop" | "iter" | "stepValues" | "tasks" | "outcome"
+> & {
+  readonly runs: readonly SavedRun[];
+  readonly loop?: SavedLoop;
+  readonly given: Verbatim;
+};
 
 type Plain = Omit<
   WorkflowState,
-  "live" | "joins" | "timers" | "data" | "agenda" | "agendaDone" | "liveOf" | "openCount"
+  | "live"
+  | "joins"
+  | "timers"
+  | "data"
+  | "agenda"
+  | "agendaDone"
+  | "liveOf"
+  | "openCount"
+  | keyof Given
 >;
+
+/** What the playbook and its tools gave to the execution as a whole. */
+type Given = Pick<WorkflowState, "payload" | "env" | "workload" | "ctx" | "last" | "result">;
 
 type Saved = Plain & {
   readonly version: number;
+  readonly given: Verbatim;
   readonly agenda: AgendaItem[];
   readonly live: readonly SavedActivation[];
-  readonly joins: readonly { readonly step: number; readonly set: SetValue[] }[];
+  readonly joins: readonly { readonly step: number; readonly set: Verbatim }[];
   readonly timers: readonly Timer[];
-  readonly data: readonly { readonly step: string; readonly is: StepData }[];
+  readonly data: readonly { readonly step: string; readonly is: Verbatim }[];
 };
 
 /** The state as canonical JSON: the same state gives the same bytes, however it came about. */
 export function encodeState(state: WorkflowState): string {
+  const { payload, env, workload, ctx, last, result } = state;
   const saved: Saved = {
     version: snapshotVersion,
     ...plainOf(state),
+    given: verbatim({ payload, env, workload, ctx, last, result } satisfies Given),
     agenda: state.agenda.slice(state.agendaDone),
-    live: [...state.live.values()].map((one) => ({ ...one, runs: [...one.runs.values()] })),
-    joins: [...state.joins].map(([step, set]) => ({ step, set })),
+    live: [...state.live.values()].map(saveActivation),
+    joins: [...state.joins].map(([step, set]) => ({ step, set: verbatim(set) })),
     timers: [...state.timers.values()],
-    data: [...state.data].map(([step, is]) => ({ step, is })),
+    data: [...state.data].map(([step, is]) => ({ step, is: verbatim(is) })),
   };
   return canonicalJson(saved);
+}
+
+function saveActivation(activation: Activation): SavedActivation {
+  const { runs, loop, iter, stepValues, tasks, outcome, ...rest } = activation;
+  return {
+    ...rest,
+    ...(loop === undefined ? {} : { loop: saveLoop(loop) }),
+    runs: [...runs.values()].map(saveRun),
+    given: verbatim({ iter, stepValues, tasks, outcome }),
+  };
+}
+
+function saveLoop({ items, results, ...rest }: LoopState): SavedLoop {
+  return { ...rest, given: verbatim({ items, results }) };
+}
+
+function saveRun({ value, iter, tasks, outcome, ...rest }: Run): SavedRun {
+  return { ...rest, given: verbatim({ value, iter, tasks, outcome }) };
+}
+
+function readActivation({ runs, loop, given, ...rest }: SavedActivation): Activation {
+  return {
+    ...rest,
+    ...read<Pick<Activation, "iter" | "stepValues" | "tasks" | "outcome">>(given),
+    ...(loop === undefined ? {} : { loop: readLoop(loop) }),
+    runs: new Map(runs.map((run) => [run.item, readRun(run)])),
+  };
+}
+
+function readLoop({ given, ...rest }: SavedLoop): LoopState {
+  return { ...rest, ...read<Pick<LoopState, "items" | "results">>(given) };
+}
+
+function readRun({ given, ...rest }: SavedRun): Run {
+  return { ...rest, ...read<Pick<Run, "value" | "iter" | "tasks" | "outcome">>(given) };
+}
+
+function verbatim(value: unknown): Verbatim {
+  return JSON.stringify(value);
+}
+
+/** Our own writing is trusted. */
+function read<T>(text: Verbatim): T {
+  return JSON.parse(text) as T;
 }
 
 /**
@@ -61,12 +144,13 @@ export function decodeState(text: string): Result<WorkflowState, string> {
   const { live, joins, timers, data, agenda } = saved;
   const state: WorkflowState = {
     ...plainOf(saved),
+    ...read<Given>(saved.given),
     agenda,
     agendaDone: 0,
-    live: new Map(live.map((one) => [one.key, { ...one, runs: byItem(one.runs) }])),
-    joins: new Map(joins.map(({ step, set }) => [step, set])),
+    live: new Map(live.map((one) => [one.key, readActivation(one)])),
+    joins: new Map(joins.map(({ step, set }) => [step, read<SetValue[]>(set)])),
     timers: new Map(timers.map((timer) => [timer.name, timer])),
-    data: new Map(data.map(({ step, is }) => [step, is])),
+    data: new Map(data.map(({ step, is }) => [step, read<StepData>(is)])),
     liveOf: [],
     openCount: 0,
   };
@@ -86,20 +170,10 @@ function plainOf(state: Plain): Plain {
     nowMs: state.nowMs,
     paused: state.paused,
     ...(state.drain === undefined ? {} : { drain: state.drain }),
-    payload: state.payload,
-    env: state.env,
-    workload: state.workload,
-    ctx: state.ctx,
     entered: state.entered,
     enteredTotal: state.enteredTotal,
-    last: state.last,
     failed: state.failed,
-    result: state.result,
   };
-}
-
-function byItem(runs: readonly Run[]): Map<string, Run> {
-  return new Map(runs.map((run) => [run.item, run]));
 }
 
 function parsed(text: string): Json | undefined {
@@ -115,6 +189,7 @@ function parsed(text: string): Json | undefined {
 function isSaved(value: JsonObject): value is JsonObject & Saved {
   return (
     typeof value["executionId"] === "string" &&
+    typeof value["given"] === "string" &&
     typeof value["status"] === "string" &&
     ["entered", "live", "joins", "timers", "data", "agenda", "failed"].every((name) =>
       Array.isArray(value[name]),
