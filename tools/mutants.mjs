@@ -22,7 +22,13 @@ import { root, setup } from "./setup.mjs";
 
 setup();
 const workers = 2;
-const limitMs = 60_000;
+const environment = {
+  ...process.env,
+  DEED_PROPERTY_RUNS: "300",
+  DEED_PROPERTY_SEED: "1",
+  DEED_PROPERTY_SHRINK: "no",
+};
+const limitMs = 120_000;
 const copied = [
   "src/base",
   "src/event",
@@ -69,7 +75,7 @@ function run(at, tests) {
     ];
     const child = spawn(join(at, "node_modules/.bin/vitest"), args, {
       cwd: at,
-      env: { ...process.env, DEED_PROPERTY_RUNS: "300", DEED_PROPERTY_SEED: "1" },
+      env: environment,
       stdio: "ignore",
       detached: true,
     });

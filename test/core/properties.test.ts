@@ -3,7 +3,7 @@
  * (`src/core/evaluate.ts`) and the properties P1 to P8 of `docs/reference/core.md`.
  *
  * `DEED_PROPERTY_RUNS=20000 npx vitest run test/core/properties.test.ts` runs for longer; `DEED_PROPERTY_SEED`
- * draws the same playbooks again.
+ * draws the same playbooks again; `DEED_PROPERTY_SHRINK=no` gives the first counterexample as it is.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -27,7 +27,11 @@ import { cases, type Case } from "./random-playbook.ts";
 
 const numRuns = Number(process.env["DEED_PROPERTY_RUNS"] ?? 120);
 const drawn = process.env["DEED_PROPERTY_SEED"];
-const parameters = { numRuns, ...(drawn === undefined ? {} : { seed: Number(drawn) }) };
+const parameters = {
+  numRuns,
+  ...(drawn === undefined ? {} : { seed: Number(drawn) }),
+  endOnFailure: process.env["DEED_PROPERTY_SHRINK"] === "no",
+};
 const limitMs = 10_000 + numRuns * 400;
 
 const seeds = fc.nat({ max: 1_000_000 }).map(String);
