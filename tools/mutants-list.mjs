@@ -256,8 +256,15 @@ export const mutants = [
     "a snapshot loses ctx",
     properties("P8"),
     "core/state/snapshot.ts",
-    "    ctx: state.ctx,\n",
-    "    ctx: {},\n",
+    "given: verbatim({ payload, env, workload, ctx, last, result } satisfies Given),",
+    "given: verbatim({ payload, env, workload, ctx: {}, last, result } satisfies Given),",
+  ),
+  mutant(
+    "a snapshot orders the keys of what it was given",
+    data,
+    "core/state/snapshot.ts",
+    "return JSON.stringify(value);",
+    "return canonicalJson(JSON.parse(JSON.stringify(value)));",
   ),
   mutant(
     "a snapshot loses that the execution drains",
