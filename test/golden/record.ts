@@ -1,6 +1,5 @@
 /** Records a shape's history, and what is decided along it. */
 import { canonicalJson } from "../../src/base/canonical-json.ts";
-import type { Json } from "../../src/base/json.ts";
 import { parseCoreEvent, type CoreEvent } from "../../src/event/core-event.ts";
 import type { Playbook } from "../../src/core/playbook.ts";
 import { drive } from "../../src/core/evaluate.ts";
@@ -32,19 +31,25 @@ export function historyOf({
     },
     (asked) => outcomeOf(more.tools ?? {}, asked),
   );
-  return { playbook, inputs: main.history.filter((event) => !isOwn(event, main.state)) };
+  return {
+    playbook,
+    inputs: main.history.filter((event) => !isOwn(event, main.state)).map(asRead),
+  };
 }
 
-/** One line for each thing: the playbook, each input, and behind it what is decided; then the last state. */
+/**
+ * One line for each thing: the playbook, each input, and behind it what is decided; then the last state. What
+ * is given stands as it came, as templates see the order of keys; what is decided is canonical.
+ */
 export function goldenText({ playbook, inputs }: Golden): string {
   const program = programOf(playbook);
   let state = initialState(inputs[0]?.execution_id ?? "");
-  const lines = [line("playbook", playbook)];
+  const lines = [`playbook ${JSON.stringify(playbook)}`];
   for (const event of inputs) {
-    lines.push(line("input", event));
+    lines.push(`input ${JSON.stringify(event)}`);
     const driven = drive(state, [event], program);
     state = driven.state;
-    lines.push(line("decision", driven.decision));
+    lines.push(`decision ${canonicalJson(driven.decision)}`);
   }
   return `${[...lines, `state ${encodeState(state)}`].join("\n")}\n`;
 }
@@ -57,16 +62,17 @@ export function readGolden(text: string): Golden {
     const [, kind, json = ""] = /^(\w+) (.*)$/.exec(written) ?? [];
     if (kind === "playbook") playbook = JSON.parse(json) as Playbook;
     if (kind !== "input") continue;
-    const event = parseCoreEvent(JSON.parse(json));
-    if (!event.ok) throw new Error(event.error.message);
-    inputs.push(event.value);
+    inputs.push(asRead(JSON.parse(json)));
   }
   if (playbook === undefined) throw new Error("There is no line with the playbook");
   return { playbook, inputs };
 }
 
-function line(kind: string, value: unknown): string {
-  return `${kind} ${canonicalJson(value as Json)}`;
+/** As it is parsed where it comes in, with its members in that order. */
+function asRead(value: unknown): CoreEvent {
+  const event = parseCoreEvent(value);
+  if (!event.ok) throw new Error(event.error.message);
+  return event.value;
 }
 
 function programOf(playbook: Playbook): Program {
