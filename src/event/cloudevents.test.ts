@@ -9,6 +9,7 @@ import {
   fromCloudEventBatch,
   toBinaryCloudEvent,
   toCloudEvent,
+  toCloudEventBatch,
 } from "./cloudevents.ts";
 import type { DeedEvent } from "./envelope.ts";
 import { actionIdOf, eventId, executionId } from "./ids.ts";
@@ -252,6 +253,16 @@ describe("2. an observation from outside", () => {
       error: { message: "Cannot accept the CloudEvent as a batch is a JSON array" },
     });
   });
+});
+
+test("a batch that is written reads back event by event, in its order", () => {
+  const other: DeedEvent = { ...full, event_id: eventId("7130000000000000002"), attempt: 3 };
+  const wire: unknown = JSON.parse(JSON.stringify(toCloudEventBatch([full, other])));
+  expect(Array.isArray(wire) && wire.map(eventFromCloudEvent)).toEqual([
+    { ok: true, value: full },
+    { ok: true, value: other },
+  ]);
+  expect(toCloudEventBatch([])).toEqual([]);
 });
 
 describe("3. nothing is dropped without a word", () => {

@@ -92,6 +92,11 @@ export function toCloudEvent(event: DeedEvent): CloudEvent {
   return cloud;
 }
 
+/** Batch mode: `application/cloudevents-batch+json`. */
+export function toCloudEventBatch(events: readonly DeedEvent[]): readonly CloudEvent[] {
+  return events.map(toCloudEvent);
+}
+
 /** Binary mode. */
 export function toBinaryCloudEvent(event: DeedEvent): BinaryCloudEvent {
   const { data, datacontenttype, ...attributes } = toCloudEvent(event);
