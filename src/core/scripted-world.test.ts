@@ -124,12 +124,14 @@ describe("sub-playbooks", () => {
     expect(main.completion?.result).toEqual({ of: "start" });
     expect(runs.map(({ executionId }) => executionId)).toEqual(["1000002"]);
     expect(runs[0]?.history[0]?.context).toEqual({ payload: { n: 1 }, env: {} });
-    const woken = main.history.find(({ execution_id }) => execution_id === "1000002");
-    expect(woken).toMatchObject({
-      event_type: "execution.completed",
-      parent_execution_id: "1000001",
-      node_name: "start",
-    });
+    const told = main.history.filter(({ execution_id }) => execution_id === "1000002");
+    expect(told.map(({ event_type }) => event_type)).toEqual([
+      "execution.requested",
+      "execution.completed",
+    ]);
+    for (const event of told) {
+      expect(event).toMatchObject({ parent_execution_id: "1000001", node_name: "start" });
+    }
   });
 
   test("return_step names the step whose data it is", () => {

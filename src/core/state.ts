@@ -75,23 +75,35 @@ export function hasEnded({ status }: WorkflowState): boolean {
 
 /** True for what the core itself caused: its decisions, and the records of its commands. */
 export function isOwn(event: CoreEvent, state: WorkflowState): boolean {
-  return event.execution_id === state.executionId && ownTypes.has(event.event_type);
+  if (event.execution_id === state.executionId) return ownTypes.has(event.event_type);
+  return event.parent_execution_id === state.executionId && askedOfChild.has(event.event_type);
 }
 
 function foldOwn(state: WorkflowState, event: CoreEvent, program: Program): void {
-  const command = event.event_type === "action.requested" || event.event_type === cancelAsked;
-  if (!command) {
+  const command = commandOf.get(event.event_type);
+  if (command === undefined) {
     const decision = decisionOf(event);
     if (decision !== undefined) foldDecision(state, program, decision);
     return;
   }
   const place = placeOf(event);
   if (place === undefined) return;
-  if (event.event_type === cancelAsked) foldCancel(state, place);
+  if (command === "cancel") foldCancel(state, place);
   else foldIssued(state, program, place);
 }
 
-const cancelAsked = "action.cancel_requested";
+/** What is asked of a sub-playbook is recorded as the child's own event: it is its parent's command, too. */
+const askedOfChild: ReadonlySet<string> = new Set([
+  "execution.requested",
+  "execution.cancel_requested",
+]);
+
+const commandOf: ReadonlyMap<string, "request" | "cancel"> = new Map([
+  ["action.requested", "request"],
+  ["execution.requested", "request"],
+  ["action.cancel_requested", "cancel"],
+  ["execution.cancel_requested", "cancel"],
+]);
 
 const ownTypes: ReadonlySet<string> = new Set([
   "execution.started",
@@ -104,5 +116,5 @@ const ownTypes: ReadonlySet<string> = new Set([
   "execution.failed",
   "execution.cancelled",
   "action.requested",
-  cancelAsked,
+  "action.cancel_requested",
 ]);

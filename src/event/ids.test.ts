@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { sha256Hex } from "../base/hash.ts";
-import { actionIdOf, keyHash, parseActionId } from "./ids.ts";
+import { actionIdOf, executionIdOf, keyHash, parseActionId } from "./ids.ts";
 
 // Pinned: the ids of actions on every log were derived like this.
 test("an action id is act_ and the first 32 hex digits over the tenant's length, the tenant and the key", () => {
@@ -40,4 +40,12 @@ test("an action id from outside is read where it has the form", () => {
   ]) {
     expect(parseActionId(other)).toBeUndefined();
   }
+});
+
+test("an execution id is a decimal that fits a signed 64-bit integer, the same for the same key", () => {
+  const id = executionIdOf("default", "nightly/2026-11-25");
+  expect(id).toBe(executionIdOf("default", "nightly/2026-11-25"));
+  expect(id).toMatch(/^[0-9]+$/);
+  expect(BigInt(id) < 2n ** 63n).toBe(true);
+  expect(executionIdOf("other", "nightly/2026-11-25")).not.toBe(id);
 });

@@ -48,6 +48,15 @@ export function workerId(text: string): WorkerId {
   return text as WorkerId;
 }
 
+/**
+ * The id of the execution that a request with this key asks for: a decimal that fits a signed 64-bit integer,
+ * as playbooks hand it to databases.
+ */
+export function executionIdOf(tenant: string, idempotencyKey: string): ExecutionId {
+  const bits = BigInt(`0x${keyHash(tenant, idempotencyKey).slice(0, 16)}`) >> 1n;
+  return bits.toString() as ExecutionId;
+}
+
 export function executionId(text: string): ExecutionId {
   return text as ExecutionId;
 }

@@ -26,7 +26,11 @@ export const topicOfType = {
   "action.dead_lettered": "actions.dlq",
   "action.redriven": "actions.dlq",
   "action.discarded": "actions.dlq",
+  "approval.answered": "actions.progress",
   "timer.fired": "decisions",
+  "playbook.registered": "decisions",
+  "playbook.pinned": "decisions",
+  "playbook.unpinned": "decisions",
   "execution.requested": "decisions",
   "execution.cancel_requested": "decisions",
   "execution.paused": "decisions",
@@ -67,6 +71,8 @@ const reservedPrefixes = [
   "task.",
   "machine.",
   "shadow.",
+  "approval.",
+  "playbook.",
 ];
 
 export function isOwnEventType(eventType: string): eventType is OwnEventType {

@@ -10,6 +10,8 @@ import { rendered } from "./render.ts";
 
 /** Renders the workload, once, and enters the first step. */
 export function start(state: WorkflowState, program: Program): DecisionEvent {
+  const { restartAt } = state;
+  if (restartAt !== undefined) return startAt(restartAt, state, program);
   const workload = new WorkloadAtStart(state, program);
   const rest = workload.all();
   if (workload.error !== undefined) {
@@ -20,6 +22,16 @@ export function start(state: WorkflowState, program: Program): DecisionEvent {
     workload: rest,
     entered: [{ step: program.playbook.entry, activation: 1 }],
   };
+}
+
+/** Begins an execution that is run again at a step: what it knows is what the former one knew there. */
+function startAt(step: string, state: WorkflowState, program: Program): DecisionEvent {
+  if (program.stepIndex.has(step)) {
+    const entered = [{ step, activation: 1 }];
+    return { type: "execution.started", workload: state.workload, entered };
+  }
+  const message = `Cannot run the playbook again from step "${step}" as this version has none of that name`;
+  return { type: "execution.failed", error: deedError("not_found", message), failed: [] };
 }
 
 /**
@@ -45,6 +57,8 @@ export function finish(state: WorkflowState, program: Program): DecisionEvent | 
 }
 
 function completed(state: WorkflowState, program: Program): DecisionEvent {
+  const asked = state.returnStep === undefined ? undefined : state.data.get(state.returnStep);
+  if (asked !== undefined) return { type: "execution.completed", result: asked.data };
   if (program.output === undefined) return { type: "execution.completed", result: state.last };
   const result = rendered(program.output, new Names(state), "output");
   if (!result.ok) return { type: "execution.failed", error: result.error, failed: [] };

@@ -88,6 +88,7 @@ function started(
 ): void {
   if (state.enteredTotal > 0) return;
   state.workload = workload;
+  delete state.restartAt;
   done(state, { do: "start" });
   const { timeoutMs } = program.playbook;
   if (timeoutMs !== undefined) {
@@ -178,7 +179,7 @@ function completed(
   const step = stepOf(program, activation);
   const data = decision.data ?? dataOf(activation, program.strict);
   applyCtx(state, decision.set);
-  if (step.read) {
+  if (step.read || step.name === state.returnStep) {
     state.data.set(step.name, { data, ...(step.keepsTasks ? { tasks: activation.tasks } : {}) });
   }
   if (!step.noop) state.last = data;

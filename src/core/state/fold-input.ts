@@ -1,5 +1,5 @@
 /** Folds what comes from outside: requests, results of actions and of children, timers, cancel and pause. */
-import { isJsonObject } from "../../base/json.ts";
+import { isJsonObject, type JsonObject } from "../../base/json.ts";
 import type { CoreEvent } from "../../event/core-event.ts";
 import { deedError, type DeedError } from "../../event/error.ts";
 import type { Place } from "../decision.ts";
@@ -62,13 +62,28 @@ function foldChild(state: WorkflowState, program: Program, input: Input): boolea
 
 function requested(state: WorkflowState, { event, atMs }: Input): boolean {
   if (state.status !== "new") return false;
-  const { payload, env } = event.context ?? {};
+  const { payload, env, restart, return_step: returnStep } = event.context ?? {};
   state.status = "running";
   state.nowMs = atMs;
   state.payload = isJsonObject(payload) ? payload : {};
   state.env = isJsonObject(env) ? env : {};
+  if (typeof returnStep === "string") state.returnStep = returnStep;
+  if (isJsonObject(restart)) restarted(state, restart);
   push(state, { do: "start" });
   return true;
+}
+
+/** What the execution that is run again knew when it came to the step. Its workload lies under the payload. */
+function restarted(state: WorkflowState, { step, workload, ctx, steps }: JsonObject): void {
+  if (typeof step !== "string") return;
+  state.restartAt = step;
+  state.workload = { ...(isJsonObject(workload) ? workload : {}), ...state.payload };
+  state.ctx = isJsonObject(ctx) ? ctx : {};
+  for (const [name, known] of Object.entries(isJsonObject(steps) ? steps : {})) {
+    if (known === undefined || !isJsonObject(known)) continue;
+    const { data = null, tasks } = known;
+    state.data.set(name, { data, ...(isJsonObject(tasks) ? { tasks } : {}) });
+  }
 }
 
 function cancelRequested(state: WorkflowState, { event, atMs }: Input): boolean {

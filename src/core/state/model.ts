@@ -11,6 +11,10 @@ export type WorkflowState = {
   paused: boolean;
   /** Set once nothing new may be dispatched: what runs is awaited, then comes the terminal event. */
   drain?: Drain;
+  /** The step that an execution begins at which is run again from there; until it has begun. */
+  restartAt?: string;
+  /** The step whose data is the result. */
+  returnStep?: string;
   payload: JsonObject;
   env: JsonObject;
   workload: JsonObject;

@@ -170,6 +170,8 @@ function plainOf(state: Plain): Plain {
     nowMs: state.nowMs,
     paused: state.paused,
     ...(state.drain === undefined ? {} : { drain: state.drain }),
+    ...(state.restartAt === undefined ? {} : { restartAt: state.restartAt }),
+    ...(state.returnStep === undefined ? {} : { returnStep: state.returnStep }),
     entered: state.entered,
     enteredTotal: state.enteredTotal,
     failed: state.failed,

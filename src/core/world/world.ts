@@ -1,5 +1,5 @@
 /** The engine of the scripted world: see `../scripted-world.ts`. */
-import { isJsonObject, type Json } from "../../base/json.ts";
+import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import { seededRandom, type Random } from "../../base/random.ts";
 import { timestamp } from "../../base/clock.ts";
 import type { CoreEvent } from "../../event/core-event.ts";
@@ -46,12 +46,14 @@ type Execution = {
   readonly commands: RequestCommand[];
   readonly data: Map<string, Json>;
   /** Who waits for its end, and where. */
-  readonly parent?: { readonly execution: Execution; readonly command: RequestCommand };
+  readonly parent?: Parent;
   completion?: Completion;
 };
 
+type Parent = { readonly execution: Execution; readonly command: RequestCommand };
+
 /** What was asked of a tool, or of a child, and is not answered. */
-type Open = { readonly cancel: () => void };
+type Open = { readonly cancel: () => void; readonly child?: true };
 
 export class World {
   private readonly options: WorldOptions;
@@ -242,31 +244,58 @@ export class World {
 
   /** @returns true where a tool is to be asked; a child has begun by itself. */
   private request(execution: Execution, command: RequestCommand): boolean {
-    const { kind, args, place, key } = command;
+    const { kind, args, place } = command;
     execution.commands.push(command);
-    this.record(
-      execution,
-      placed({ type: "action.requested", context: { command: kind, args } }, place),
-    );
     const path = kind === "playbook" ? args["path"] : undefined;
     const program = typeof path === "string" ? this.options.children?.get(path) : undefined;
-    if (program === undefined) return true;
-    const payload = isJsonObject(args["input"]) ? args["input"] : {};
+    if (program !== undefined) {
+      this.beginChild({ execution, command }, program);
+      return false;
+    }
+    const context = { command: kind, args };
+    this.record(execution, placed({ type: "action.requested", context }, place));
+    return true;
+  }
+
+  /** What is asked of a child is one event: the first of its own history, and the command in its parent's. */
+  private beginChild(parent: Parent, program: Program): void {
+    const { args, place, key } = parent.command;
     const id = String(BigInt(this.main.id) + BigInt(this.executions.length));
-    const child = this.begin({ id, program, parent: { execution, command } });
-    const told: Written = { type: "execution.cancel_requested", context: { reason: "parent" } };
+    const child = this.begin({ id, program, parent });
+    const tell = (type: string, context: JsonObject): void => {
+      this.recordForBoth(child, placed({ type, context }, place));
+    };
     this.open.set(key, {
-      cancel: () => this.coming.add(this.nowMs, () => this.record(child, told)),
+      child: true,
+      cancel: () => {
+        tell("execution.cancel_requested", { reason: "parent" });
+      },
     });
     const { env = {} } = this.options;
-    this.record(child, { type: "execution.requested", context: { payload, env } });
-    return false;
+    const payload = isJsonObject(args["input"]) ? args["input"] : {};
+    const { return_step: step } = args;
+    const returns = typeof step === "string" ? { return_step: step } : {};
+    tell("execution.requested", { payload, env, ...returns });
+  }
+
+  private recordForBoth(child: Execution, written: Written): void {
+    const event = eventAt(written, this.at(child));
+    const { parent } = child;
+    if (parent === undefined) this.fold(child, event);
+    else {
+      const of = { ...event, parent_execution_id: executionId(parent.execution.id) };
+      this.fold(child, of);
+      this.fold(parent.execution, of);
+    }
   }
 
   private cancel(execution: Execution, { place, key, reason }: CancelCommand): void {
-    const asked: Written = { type: "action.cancel_requested", context: { reason } };
-    this.record(execution, placed(asked, place));
-    this.open.get(key)?.cancel();
+    const open = this.open.get(key);
+    if (open?.child !== true) {
+      const asked: Written = { type: "action.cancel_requested", context: { reason } };
+      this.record(execution, placed(asked, place));
+    }
+    open?.cancel();
   }
 
   /** Nothing more to decide: where it has ended, whoever waits for it is told. */
@@ -278,8 +307,7 @@ export class World {
     const terminal = history.findLast(({ event_type }) => event_type.startsWith("execution."));
     if (parent === undefined || terminal === undefined) return;
     const { event_type: type, context } = terminal;
-    const result = resultFor(parent.command, execution, completion);
-    const told = { type, result, ...(context === undefined ? {} : { context }) };
+    const told = { type, result: completion.result, ...(context === undefined ? {} : { context }) };
     this.coming.add(this.nowMs, () => {
       this.open.delete(parent.command.key);
       const at = { ...this.at(parent.execution), executionId: execution.id };
@@ -290,12 +318,6 @@ export class World {
       });
     });
   }
-}
-
-/** What a child gives: the data of the step that the command names, else its own result. */
-function resultFor({ args }: RequestCommand, { data }: Execution, { result }: Completion): Json {
-  const step = args["return_step"];
-  return (typeof step === "string" ? data.get(step) : undefined) ?? result;
 }
 
 function failure(error: DeedError): Written {

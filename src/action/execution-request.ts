@@ -1,0 +1,74 @@
+/**
+ * The event that asks for a playbook to run: built in one place, for people (API, CLI), schedules, rules and
+ * parents alike.
+ */
+import type { Json, JsonObject } from "../base/json.ts";
+import { defaultTenant, executionIdOf, type EventId, type ExecutionId } from "../event/ids.ts";
+import type { EventSource, NewEvent, Tags } from "../event/envelope.ts";
+
+/** `attrs` of `execution.requested`. */
+export type ExecutionRequestAttrs = {
+  /** Where the catalog knows the playbook. */
+  readonly playbook: string;
+  /** The version to run; the one that stands there when it starts, where it is left out. */
+  readonly digest?: string;
+  /** Merged over the playbook's workload. */
+  readonly payload: JsonObject;
+  /** Names of the environment that the configuration lets playbooks see, as they were then. */
+  readonly env?: JsonObject;
+  /** The step whose data is the result. */
+  readonly return_step?: string;
+  /** The execution that is run again. */
+  readonly rerun_of?: ExecutionId;
+  /** Begin at a step of it, with what it knew there. */
+  readonly restart?: Restart;
+};
+
+/** What a restarted execution begins with. */
+export type Restart = {
+  readonly step: string;
+  readonly workload: JsonObject;
+  readonly ctx: JsonObject;
+  /** Data of the steps that were completed by then: `{data, tasks?}` by name. */
+  readonly steps: { readonly [step: string]: { readonly data: Json; readonly tasks?: JsonObject } };
+};
+
+export type ExecutionRequest = {
+  readonly attrs: ExecutionRequestAttrs;
+  /** Asking twice with one key is one execution: its id follows from tenant and key. */
+  readonly idempotencyKey: string;
+  /** Event time of the request, RFC 3339. */
+  readonly ts: string;
+  readonly source: EventSource;
+  readonly tenant?: string;
+  readonly correlationId?: string;
+  readonly causationId?: EventId;
+  /** The execution whose step asked; its place there travels as tags. */
+  readonly parentId?: ExecutionId;
+  readonly traceparent?: string;
+  readonly tags?: Tags;
+};
+
+export function executionRequestEvent(request: ExecutionRequest): NewEvent {
+  const tenant = request.tenant ?? defaultTenant;
+  const { parentId, correlationId, causationId, traceparent } = request;
+  return {
+    ts: request.ts,
+    event_type: "execution.requested",
+    entity_id: playbookEntity(request.attrs.playbook),
+    ...(correlationId === undefined ? {} : { correlation_id: correlationId }),
+    ...(causationId === undefined ? {} : { causation_id: causationId }),
+    idempotency_key: request.idempotencyKey,
+    execution_id: executionIdOf(tenant, request.idempotencyKey),
+    ...(parentId === undefined ? {} : { parent_execution_id: parentId }),
+    source: request.source,
+    tags: { ...request.tags, tenant },
+    attrs: request.attrs,
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
+}
+
+/** The entity of everything that happens to the executions of a playbook. */
+export function playbookEntity(path: string): string {
+  return `playbook:${path}`;
+}
