@@ -100,6 +100,7 @@ export function createKernel(options: KernelOptions): Kernel {
       armedWrites = timers;
       return {
         actions: actions.rows(),
+        executions: [],
         timers,
         snapshots: snapshots.concat(actions.rateSnapshots()),
       };

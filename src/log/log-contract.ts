@@ -364,6 +364,7 @@ function lifetimeContract({ log, clock, reopen }: LogCase): void {
       rowStage(log(), {
         writes: () => ({
           actions: [],
+          executions: [],
           timers: [{ decider: "rule", instance: "i", name: "t", dueMs: 7 }],
           snapshots: [{ decider: "rule", instance: "i", offset: 1, state: { seen: 2 } }],
         }),

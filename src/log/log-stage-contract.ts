@@ -202,7 +202,7 @@ function settling({ log, clock, reopen }: LogCase): void {
         },
         writes: () => {
           order.push("writes");
-          return { actions: [], timers: [], snapshots: [] };
+          return { actions: [], executions: [], timers: [], snapshots: [] };
         },
         committed: (records) => order.push(`committed ${String(records.length)}`),
       }),
@@ -273,7 +273,9 @@ function writes({ log, reopen }: LogCase): void {
       [{ ...timer, dueMs: undefined }],
     ];
     log().attach(
-      stageOf({ writes: () => ({ actions: [], timers: plan.shift() ?? [], snapshots: [] }) }),
+      stageOf({
+        writes: () => ({ actions: [], executions: [], timers: plan.shift() ?? [], snapshots: [] }),
+      }),
     );
     await log().append([eventOf()]);
     expect(new Set(log().timers())).toEqual(new Set([{ ...timer, dueMs: 5 }, other]));
@@ -295,7 +297,9 @@ function writes({ log, reopen }: LogCase): void {
       [{ ...of, offset: 3, state: undefined }],
     ];
     log().attach(
-      stageOf({ writes: () => ({ actions: [], timers: [], snapshots: plan.shift() ?? [] }) }),
+      stageOf({
+        writes: () => ({ actions: [], executions: [], timers: [], snapshots: plan.shift() ?? [] }),
+      }),
     );
     await log().append([eventOf()]);
     expect(log().snapshots("rule")).toEqual([
@@ -328,7 +332,9 @@ function writes({ log, reopen }: LogCase): void {
       errorKind: "timeout",
       deadLetter: "pending",
     };
-    log().attach(stageOf({ writes: () => ({ actions: [row], timers: [], snapshots: [] }) }));
+    log().attach(
+      stageOf({ writes: () => ({ actions: [row], executions: [], timers: [], snapshots: [] }) }),
+    );
     await log().append([requestOf("a", { tenant: "t" })]);
     expect(await log().getAction(row.actionId)).toEqual(row);
     const reopened = await reopen();
@@ -343,7 +349,7 @@ function writes({ log, reopen }: LogCase): void {
       stageOf({
         writes: () => {
           if (give.shift() === 1) throw new Error("no");
-          return { actions: [], timers: [], snapshots: [] };
+          return { actions: [], executions: [], timers: [], snapshots: [] };
         },
       }),
     );

@@ -7,8 +7,8 @@
  * 2. Offsets rise strictly in commit order, over all topics; an acknowledged offset never changes.
  * 3. An `idempotency_key` seen for this tenant inside the window is answered with the first event's
  *    receipt (`duplicate: true`) and changes nothing, also where both stand in one batch.
- * 4. What the attached stage derives from a record is committed together with it: events, action rows,
- *    timers and snapshots, or nothing of it. Derived events stand right behind their cause,
+ * 4. What the attached stage derives from a record is committed together with it: events, rows of
+ *    actions and executions, timers and snapshots, or nothing of it. Derived events stand right behind their cause,
  *    each followed by what it led to itself.
  * 5. Where a commit fails, every append in it is rejected with one `LogError`, the stage is told by
  *    `rolledBack`, and the log goes on as if they had never been asked.
@@ -38,7 +38,9 @@ export type ReadQuery = {
 
 /**
  * All events of one action, one execution or one entity. The thread of an action begins with its
- * request, and is empty where that is not on the log.
+ * request, and is empty where that is not on the log. The thread of an execution holds the events that
+ * carry its id as their `execution_id`, and those of its direct children that carry it as their
+ * `parent_execution_id`: where a child was asked for, started, and how it ended.
  */
 export type ThreadQuery = {
   readonly of:
@@ -107,6 +109,77 @@ export type ActionListQuery = {
   readonly deadLetter?: DeadLetterStatus;
 };
 
+/** Where an execution of a playbook stands, as the views show it. */
+export const executionStatuses = [
+  "requested",
+  "running",
+  "paused",
+  "completed",
+  "failed",
+  "cancelled",
+] as const;
+
+export type ExecutionStatus = (typeof executionStatuses)[number];
+
+/**
+ * One execution of a playbook: a fold of its events, as an action's row is. Times in ms since the epoch.
+ *
+ * What the request says stays as it was first written: tenant, playbook, parent, origin and request time.
+ */
+export type ExecutionRow = {
+  readonly executionId: ExecutionId;
+  /** Offset of `execution.requested`: the row's place in every list. */
+  readonly requestOffset: Offset;
+  /** Offset of the newest event that counted. */
+  readonly lastOffset: Offset;
+  /** Offset of the one terminal event. */
+  readonly terminalOffset?: Offset;
+  readonly tenant: string;
+  /** Path of the playbook. */
+  readonly playbook: string;
+  /** Content hash of the playbook that runs. */
+  readonly digest?: string;
+  readonly status: ExecutionStatus;
+  /** The execution that asked for this one and waits for it. */
+  readonly parentExecutionId?: ExecutionId;
+  /** The execution that this one repeats. */
+  readonly rerunOf?: ExecutionId;
+  /** Name of the schedule that asked for it. */
+  readonly schedule?: string;
+  readonly correlationId?: string;
+  readonly requestedAtMs: number;
+  readonly startedAtMs?: number;
+  readonly endedAtMs?: number;
+  readonly errorKind?: ErrorKind;
+  /** The steps that a failed execution failed by. */
+  readonly failedSteps?: readonly string[];
+};
+
+export type ExecutionListQuery = {
+  readonly limit: number;
+  /** Newest first: rows with a request offset below this one. */
+  readonly before?: Offset;
+  readonly tenant?: string;
+  /** Any of these. */
+  readonly status?: readonly ExecutionStatus[];
+  readonly playbook?: string;
+  /** Direct children of this execution. */
+  readonly parent?: ExecutionId;
+  /** Only those that no other execution asked for. */
+  readonly rootsOnly?: boolean;
+  readonly correlationId?: string;
+};
+
+/** A stretch of a thread. */
+export type ThreadRange = {
+  /** The first offset of interest, inclusive. */
+  readonly from: Offset;
+  /** The last offset of interest, inclusive. Whoever knows it is spared the search in all that came since. */
+  readonly to?: Offset;
+  /** A page of the thread: the next one is from the last offset + 1 on. Default: all of it. */
+  readonly limit?: number;
+};
+
 export type TimerRow = {
   readonly decider: string;
   readonly instance: string;
@@ -136,6 +209,12 @@ export type StageReads = {
    *   search in all that came since.
    */
   readonly actionThread: (id: ActionId, to?: Offset) => readonly LogRecord[];
+  readonly execution: (id: ExecutionId) => ExecutionRow | undefined;
+  /**
+   * The thread of an execution (see {@link ThreadQuery}), oldest first. Read a long one in pages: what a
+   * page costs does not depend on how much of the thread lies before it.
+   */
+  readonly executionThread: (id: ExecutionId, range: ThreadRange) => readonly LogRecord[];
   readonly snapshot: (decider: string, instance: string) => Snapshot | undefined;
 };
 
@@ -148,6 +227,8 @@ export type StepResult = {
 
 export type StageWrites = {
   readonly actions: readonly ActionRow[];
+  /** Each is new where its request is in this commit, else it takes the place of the row that was. */
+  readonly executions: readonly ExecutionRow[];
   readonly timers: readonly TimerWrite[];
   readonly snapshots: readonly SnapshotWrite[];
 };
@@ -198,13 +279,19 @@ export type Log = {
   readonly listActions: (query: ActionListQuery) => Promise<readonly ActionRow[]>;
   /** Every action that is not terminal, oldest first: what a kernel takes up at start. */
   readonly openActions: () => readonly ActionRow[];
+  readonly getExecution: (id: ExecutionId) => Promise<ExecutionRow | undefined>;
+  /** Newest first. */
+  readonly listExecutions: (query: ExecutionListQuery) => Promise<readonly ExecutionRow[]>;
+  /** Every execution that is not terminal, oldest first: what a kernel takes up at start. */
+  readonly openExecutions: () => readonly ExecutionRow[];
   readonly timers: () => readonly TimerRow[];
   readonly snapshots: (decider: string) => readonly (Snapshot & { readonly instance: string })[];
   readonly reads: StageReads;
   /**
-   * Removes what is older than its topic's time. Kept all the same: every event of an open action, an
-   * event whose key is still inside the window, and the newest event, as offsets go on from it. A key
-   * goes with its event and an action's row with its request.
+   * Removes what is older than its topic's time. Kept all the same: every event of an open action,
+   * the whole thread of an open execution, an event whose key is still inside the window, and the newest
+   * event, as offsets go on from it. A key goes with its event, the row of an action or of an execution
+   * with its request.
    *
    * @returns the number of events removed.
    */

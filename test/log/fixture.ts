@@ -103,7 +103,7 @@ export function stageOf(parts: Partial<Stage>): Stage {
   return {
     step: () => ({ events: [] }),
     settle: () => [],
-    writes: () => ({ actions: [], timers: [], snapshots: [] }),
+    writes: () => ({ actions: [], executions: [], timers: [], snapshots: [] }),
     committed: () => undefined,
     rolledBack: () => undefined,
     ...parts,
@@ -145,7 +145,7 @@ export function rowStage(log: Pick<Log, "openActions">, parts: Partial<Stage> = 
       return parts.step?.(record, reads) ?? { events: [] };
     },
     writes: () => {
-      const more = parts.writes?.() ?? { actions: [], timers: [], snapshots: [] };
+      const more = parts.writes?.() ?? { actions: [], executions: [], timers: [], snapshots: [] };
       return { ...more, actions: [...more.actions, ...touched.values()] };
     },
     committed: (records) => {

@@ -78,6 +78,8 @@ function createStore(): Store {
     rows,
     timers: new Map(),
     actionThread: () => [],
+    execution: () => undefined,
+    executionThread: () => [],
     snapshot: (decider, instance) => {
       const state = rows.get(`${decider}/${instance}`);
       return state === undefined ? undefined : { offset: 1, state };

@@ -88,7 +88,7 @@ type Draft = {
 const noStage: Stage = {
   step: () => ({ events: [] }),
   settle: () => [],
-  writes: () => ({ actions: [], timers: [], snapshots: [] }),
+  writes: () => ({ actions: [], executions: [], timers: [], snapshots: [] }),
   committed: () => undefined,
   rolledBack: () => undefined,
 };

@@ -6,14 +6,20 @@ import type { Clock } from "../../base/clock.ts";
 import { present } from "../../base/assert.ts";
 import { snowflakeMs } from "../../event/snowflake.ts";
 import { tenantOf, type LogRecord } from "../../event/envelope.ts";
-import type { ActionId, EventId, Offset } from "../../event/ids.ts";
+import type { ActionId, EventId, ExecutionId, Offset } from "../../event/ids.ts";
 import { createGroupCommit, type CommitStore } from "../commit/group-commit.ts";
 import { followByReading } from "../commit/follow.ts";
 import { keyHashOf } from "../commit/key.ts";
-import { dedupWindowMsDefault, isKept, type RetentionLimits } from "../commit/retention.ts";
+import {
+  dedupWindowMsDefault,
+  isKept,
+  type RetentionLimits,
+  type RowsByKey,
+} from "../commit/retention.ts";
 import {
   LogError,
   type ActionRow,
+  type ExecutionRow,
   type Log,
   type ReadQuery,
   type RetentionPolicy,
@@ -29,7 +35,9 @@ export type MemoryDisk = {
   head: Offset;
   readonly keys: Map<string, Offset>;
   readonly actions: Map<ActionId, ActionRow>;
-  readonly threads: Map<ActionId, LogRecord[]>;
+  readonly executions: Map<ExecutionId, ExecutionRow>;
+  /** The events of each action and of each execution, rising; see `threadKeys`. */
+  readonly threads: Map<string, LogRecord[]>;
   readonly timers: Map<string, TimerRow>;
   readonly snapshots: Map<
     string,
@@ -43,6 +51,7 @@ export function createMemoryDisk(): MemoryDisk {
     head: 0,
     keys: new Map(),
     actions: new Map(),
+    executions: new Map(),
     threads: new Map(),
     timers: new Map(),
     snapshots: new Map(),
@@ -93,10 +102,17 @@ export function createMemoryLog(options: MemoryLogOptions): Log {
     getAction: (id) => asked(() => disk.actions.get(id)),
     listActions: (query) =>
       asked(() => {
-        const rows = rowsOf(disk).reverse();
+        const rows = oldestFirst(disk.actions).reverse();
         return rows.filter((row) => matches(row, query)).slice(0, query.limit);
       }),
-    openActions: () => rowsOf(disk).filter((row) => row.terminalOffset === undefined),
+    openActions: () => openIn(disk.actions),
+    getExecution: (id) => asked(() => disk.executions.get(id)),
+    listExecutions: (query) =>
+      asked(() => {
+        const rows = oldestFirst(disk.executions).reverse();
+        return rows.filter((row) => executionMatches(row, query)).slice(0, query.limit);
+      }),
+    openExecutions: () => openIn(disk.executions),
     timers: () => [...disk.timers.values()],
     snapshots: (decider) =>
       [...disk.snapshots.values()]
@@ -157,15 +173,27 @@ function memoryStore(
 function keepRecord(disk: MemoryDisk, record: LogRecord): void {
   disk.records.set(record.offset, record);
   disk.head = record.offset;
-  const action = record.event.action_id;
-  if (action === undefined) return;
-  const thread = disk.threads.get(action);
-  if (thread === undefined) disk.threads.set(action, [record]);
-  else thread.push(record);
+  for (const key of threadKeys(record)) {
+    const thread = disk.threads.get(key);
+    if (thread === undefined) disk.threads.set(key, [record]);
+    else thread.push(record);
+  }
 }
 
-function keepWrites(disk: MemoryDisk, { actions, timers, snapshots }: StageWrites): void {
+/** The action and the executions whose threads an event is in. */
+function threadKeys({ event }: LogRecord): ReadonlySet<string> {
+  const { action_id: action, execution_id: execution, parent_execution_id: parent } = event;
+  const keys = new Set<string>();
+  if (action !== undefined) keys.add(`action ${action}`);
+  if (execution !== undefined) keys.add(`execution ${execution}`);
+  if (parent !== undefined) keys.add(`execution ${parent}`);
+  return keys;
+}
+
+function keepWrites(disk: MemoryDisk, writes: StageWrites): void {
+  const { actions, executions, timers, snapshots } = writes;
   for (const row of actions) disk.actions.set(row.actionId, row);
+  for (const row of executions) disk.executions.set(row.executionId, row);
   for (const { decider, instance, name, dueMs } of timers) {
     const key = `${decider}\0${instance}\0${name}`;
     if (dueMs === undefined) disk.timers.delete(key);
@@ -183,14 +211,32 @@ function readsOf(disk: MemoryDisk): CommitStore["reads"] {
     actionThread: (id, to = Infinity) => {
       const start = requestOffset(disk, id);
       if (start === undefined) return [];
-      const thread = disk.threads.get(id) ?? [];
+      const thread = disk.threads.get(`action ${id}`) ?? [];
       return thread.filter(({ offset }) => offset >= start && offset <= to);
+    },
+    execution: (id) => disk.executions.get(id),
+    executionThread: (id, { from, to = Infinity, limit = Infinity }) => {
+      const thread = disk.threads.get(`execution ${id}`) ?? [];
+      const start = placeOf(thread, from);
+      return thread.slice(start, Math.min(start + limit, placeOf(thread, to + 1)));
     },
     snapshot: (decider, instance) => {
       const held = disk.snapshots.get(`${decider}\0${instance}`);
       return held === undefined ? undefined : { offset: held.offset, state: held.state };
     },
   };
+}
+
+/** Where the first record from `offset` on stands in a thread. */
+function placeOf(thread: readonly LogRecord[], offset: Offset): number {
+  let low = 0;
+  let high = thread.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((thread[middle]?.offset ?? Infinity) < offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The hash in an action's id is that of its request's key. */
@@ -223,7 +269,8 @@ function threadOf(disk: MemoryDisk, query: ThreadQuery): readonly LogRecord[] {
       "action" in thread
         ? event.action_id === thread.action
         : "execution" in thread
-          ? event.execution_id === thread.execution
+          ? event.execution_id === thread.execution ||
+            event.parent_execution_id === thread.execution
           : event.entity_id === thread.entity;
     if (!belongs || record.offset < from) continue;
     if (tenant === undefined || tenantOf(event) === tenant) found.push(record);
@@ -236,8 +283,12 @@ function find(disk: MemoryDisk, id: EventId): LogRecord | undefined {
   return undefined;
 }
 
-function rowsOf(disk: MemoryDisk): ActionRow[] {
-  return [...disk.actions.values()].sort((left, right) => left.requestOffset - right.requestOffset);
+function oldestFirst<Row extends ActionRow | ExecutionRow>(rows: ReadonlyMap<string, Row>): Row[] {
+  return [...rows.values()].sort((left, right) => left.requestOffset - right.requestOffset);
+}
+
+function openIn<Row extends ActionRow | ExecutionRow>(rows: ReadonlyMap<string, Row>): Row[] {
+  return oldestFirst(rows).filter((row) => row.terminalOffset === undefined);
 }
 
 function matches(row: ActionRow, query: Parameters<Log["listActions"]>[0]): boolean {
@@ -252,24 +303,47 @@ function matches(row: ActionRow, query: Parameters<Log["listActions"]>[0]): bool
   );
 }
 
+function executionMatches(row: ExecutionRow, query: Parameters<Log["listExecutions"]>[0]): boolean {
+  return (
+    (query.before === undefined || row.requestOffset < query.before) &&
+    (query.tenant === undefined || row.tenant === query.tenant) &&
+    (query.status?.includes(row.status) ?? true) &&
+    (query.playbook === undefined || row.playbook === query.playbook) &&
+    (query.parent === undefined || row.parentExecutionId === query.parent) &&
+    (query.rootsOnly !== true || row.parentExecutionId === undefined) &&
+    (query.correlationId === undefined || row.correlationId === query.correlationId)
+  );
+}
+
 function retainRecords(disk: MemoryDisk, policy: RetentionPolicy, limits: RetentionLimits): number {
-  const actionOf = (id: ActionId): ActionRow | undefined => disk.actions.get(id);
+  const rows: RowsByKey = {
+    action: (id) => disk.actions.get(id),
+    execution: (id) => disk.executions.get(id),
+  };
   const going = [...disk.records.values()].filter((record) => {
     const keptMs = policy[record.topic];
     if (keptMs === undefined || record.ingestedAtMs >= limits.nowMs - keptMs) return false;
-    return record.offset !== disk.head && !isKept(record, limits, actionOf);
+    return record.offset !== disk.head && !isKept(record, limits, rows);
   });
   for (const record of going) dropRecord(disk, record);
   return going.length;
 }
 
-function dropRecord(disk: MemoryDisk, { offset, event }: LogRecord): void {
+function dropRecord(disk: MemoryDisk, record: LogRecord): void {
+  const { offset, event } = record;
   disk.records.delete(offset);
   const hash = keyHashOf(event);
   if (hash !== undefined) disk.keys.delete(hash);
-  if (event.action_id === undefined) return;
-  if (event.event_type === "action.requested") disk.actions.delete(event.action_id);
-  const rest = disk.threads.get(event.action_id)?.filter((record) => record.offset !== offset);
-  if (rest === undefined || rest.length === 0) disk.threads.delete(event.action_id);
-  else disk.threads.set(event.action_id, rest);
+  if (event.action_id !== undefined && event.event_type === "action.requested") {
+    disk.actions.delete(event.action_id);
+  }
+  const execution = event.execution_id;
+  if (execution !== undefined && disk.executions.get(execution)?.requestOffset === offset) {
+    disk.executions.delete(execution);
+  }
+  for (const key of threadKeys(record)) {
+    const rest = disk.threads.get(key)?.filter((other) => other.offset !== offset);
+    if (rest === undefined || rest.length === 0) disk.threads.delete(key);
+    else disk.threads.set(key, rest);
+  }
 }

@@ -9,7 +9,7 @@ import { basename, dirname, join } from "node:path";
 import { LogError } from "../log.ts";
 import { openDatabase, type Database } from "./driver.ts";
 import { isStoreError, logErrorOf } from "./errors.ts";
-import { examineFile, makeTables, pragma, schemaVersion } from "./schema.ts";
+import { examineFile, makeTables, pragma, schemaVersion, upgradeTables } from "./schema.ts";
 
 export type LogFileOptions = {
   /** The file; its folder is made where it is missing. */
@@ -80,6 +80,7 @@ function prepare(db: Database, options: LogFileOptions): void {
   db.exec(`PRAGMA user_version = ${String(schemaVersion)}`);
   db.exec("ROLLBACK");
   checkIntegrity(db, options.path, options.checkBytesMax ?? checkBytesMaxDefault);
+  upgradeTables(db);
 }
 
 /**

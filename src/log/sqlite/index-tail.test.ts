@@ -42,7 +42,7 @@ describe("the index tail", () => {
         return { events: [] };
       },
       settle: () => [],
-      writes: () => ({ actions: [], timers: [], snapshots: [] }),
+      writes: () => ({ actions: [], executions: [], timers: [], snapshots: [] }),
       committed: () => undefined,
       rolledBack: () => undefined,
     });

@@ -36,7 +36,7 @@ export type IndexTail = {
 /** Sorting and inserting the entries of so many takes a few milliseconds. */
 const eventsMaxDefault = 4_096;
 
-/** Three owners an event, and a commit more than the tail holds. */
+/** Three owners an event, and a commit more than the tail holds; the few events of a fourth make it grow. */
 const placesAtFirst = 16_384;
 
 export function createIndexTail(db: Database, eventsMax = eventsMaxDefault): IndexTail {

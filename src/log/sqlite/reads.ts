@@ -22,10 +22,12 @@ import {
   type TimerRow,
 } from "../log.ts";
 import type { Database, Statement } from "./driver.ts";
+import { executionReads, type ExecutionReads } from "./executions.ts";
 import type { IndexTail } from "./index-tail.ts";
+import { listNewestFirst, othersFirst, sliceOffsets, type Filter } from "./listing.ts";
 import { belongsTo, bucketSize, offsetsIn, slotOf, threadHash, type ThreadRow } from "./threads.ts";
 
-export type SqliteReads = {
+export type SqliteReads = ExecutionReads & {
   readonly recordAt: (offset: Offset) => LogRecord | undefined;
   readonly read: (query: ReadQuery) => Promise<readonly LogRecord[]>;
   readonly thread: (query: ThreadQuery) => readonly LogRecord[];
@@ -42,9 +44,6 @@ export type SqliteReads = {
 };
 
 type EventRow = { offset: number; topic: number; ingested_at: number; body: string };
-
-/** Offsets that a scan for few matches looks at in one turn. */
-const sliceOffsets = 20_000;
 
 /** Events that are parsed in one turn to see whose they are. */
 const parsedAtOnce = 1_000;
@@ -82,6 +81,8 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
   };
 
   const head = (): Offset => newest()?.offset ?? 0;
+
+  const executions = executionReads(db, head);
 
   const oldest = (): Offset => (first.get() as { offset: number | null }).offset ?? 1;
 
@@ -184,6 +185,7 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
   };
 
   return {
+    ...executions,
     recordAt,
     read,
     thread,
@@ -191,7 +193,12 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
     action,
     newest,
     unindexed: () => (unindexed.all() as EventRow[]).map(recordOf),
-    actions: (query) => listActions(db, query, head()),
+    actions: async (query) => {
+      const filter = { table: "actions", ...filterOf(query) } as const;
+      const { before: cursor, limit } = query;
+      const rows = await listNewestFirst(db, filter, { head: head(), before: cursor, limit });
+      return (rows as RawAction[]).map(actionOf);
+    },
     openActions: () => (open.all() as unknown as RawAction[]).map(actionOf),
     timers: () =>
       (timers.all() as { decider: string; instance: string; name: string; due_at: number }[]).map(
@@ -203,6 +210,9 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
       ),
     stage: {
       actionThread: (id, to) => thread({ of: { action: id }, limit: Number.MAX_SAFE_INTEGER }, to),
+      execution: executions.execution,
+      executionThread: (id, { from: start, to, limit = Number.MAX_SAFE_INTEGER }) =>
+        thread({ of: { execution: id }, from: start, limit }, to),
       snapshot: (decider, instance) => {
         const row = snapshot.get(decider, instance) as
           { offset: number; state: string } | undefined;
@@ -212,13 +222,6 @@ export function createReads(db: Database, tail: IndexTail): SqliteReads {
       },
     },
   };
-}
-
-/** Lets what waits for the process have its turn. */
-function othersFirst(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 /** Reads events of some topics in a range of offsets; `indexed` where it touches those only. */
@@ -288,34 +291,7 @@ function actionOf(raw: RawAction): ActionRow {
   };
 }
 
-/** Newest first: slices of the log from its end on, but all at once where an index has the rows. */
-async function listActions(
-  db: Database,
-  query: ActionListQuery,
-  head: Offset,
-): Promise<readonly ActionRow[]> {
-  const { where, values, indexed } = filterOf(query);
-  const select = db.prepare(
-    `SELECT * FROM actions WHERE ${[...where, "request_offset <= ?", "request_offset >= ?"].join(" AND ")}
-      ORDER BY request_offset DESC LIMIT ?`,
-  );
-  const found: ActionRow[] = [];
-  for (let to = Math.min(head, (query.before ?? head + 1) - 1); to >= 1;) {
-    const from = indexed ? 1 : Math.max(1, to - sliceOffsets + 1);
-    const rows = select.all(...values, to, from, query.limit - found.length);
-    found.push(...(rows as RawAction[]).map(actionOf));
-    to = from - 1;
-    if (found.length >= query.limit || to < 1) break;
-    await othersFirst();
-  }
-  return found;
-}
-
-function filterOf(query: ActionListQuery): {
-  readonly where: readonly string[];
-  readonly values: readonly (string | number)[];
-  readonly indexed: boolean;
-} {
+function filterOf(query: ActionListQuery): Filter {
   const where: string[] = [];
   const values: (string | number)[] = [];
   const equal = (column: string, value: string | number | undefined): void => {

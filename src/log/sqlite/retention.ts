@@ -29,7 +29,7 @@ export type RetentionOptions = {
  * Removes events older than their topic's time, oldest first, and all that pointed at them.
  *
  * Each transaction takes away some events whole, with their key, their places in threads and the row
- * of their action; between two of them appends have a turn. The newest event stays, as offsets go on
+ * of their action or execution; between two of them appends have a turn. The newest event stays, as offsets go on
  * from it.
  *
  * @returns the number of events removed.
@@ -52,7 +52,7 @@ export async function retainEvents(options: RetentionOptions): Promise<number> {
     });
     const going = old
       .map(({ offset }) => present(reads.recordAt(offset), "an event that was just seen"))
-      .filter((record) => !isKept(record, limits, reads.action));
+      .filter((record) => !isKept(record, limits, reads));
     if (going.length > 0) remove(going);
     removed += going.length;
     const last = rows.at(-1);
@@ -74,6 +74,7 @@ function remover(db: Database): (records: readonly LogRecord[]) => void {
   const key = db.prepare("DELETE FROM keys WHERE hash = ?");
   const place = threadRemover(db);
   const action = db.prepare("DELETE FROM actions WHERE request_offset = ?");
+  const execution = db.prepare("DELETE FROM executions WHERE request_offset = ?");
   const removeOne = (record: LogRecord): void => {
     event.run(record.offset);
     const hash = keyHashOf(record.event);
@@ -82,6 +83,7 @@ function remover(db: Database): (records: readonly LogRecord[]) => void {
       place(owner, record.offset);
     }
     if (record.event.event_type === "action.requested") action.run(record.offset);
+    if (record.event.execution_id !== undefined) execution.run(record.offset);
   };
   return (records) => {
     db.exec("BEGIN IMMEDIATE");

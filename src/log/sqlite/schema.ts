@@ -2,9 +2,6 @@ import { present } from "../../base/assert.ts";
 import type { Database } from "./driver.ts";
 import { LogError } from "../log.ts";
 
-/** Written to `user_version`. A file with a higher one is from a newer program and is not touched. */
-export const schemaVersion = 1;
-
 /** `DEED` in ASCII, written to `application_id`: says whose file it is. */
 export const applicationId = 0x44454544;
 
@@ -17,8 +14,14 @@ export const applicationId = 0x44454544;
  *   one flush brought of an owner: the last offset, and those before it.
  * - both are behind the events by what `index-tail.ts` keeps; `index_state.upto` is the last offset in them.
  * - rare topics and actions that are open, failed or dead-lettered have partial indexes.
+ * - executions are far fewer than actions, so a look-up by id may cost an insert a page. A list by anything
+ *   else goes along the table, newest first.
+ *
+ * Each entry brings a file to the next version, the first one an empty file: what stands here is on disks
+ * and is never changed, only added to.
  */
-const statements = `
+const versions: readonly string[] = [
+  `
 CREATE TABLE events (offset INTEGER PRIMARY KEY, topic INTEGER NOT NULL, ingested_at INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE INDEX events_rare ON events (topic) WHERE topic >= 4;
 CREATE TABLE keys (hash BLOB PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
@@ -36,7 +39,22 @@ CREATE INDEX actions_ended_badly ON actions (status) WHERE status >= 5;
 CREATE INDEX actions_dead ON actions (dead_letter) WHERE dead_letter IS NOT NULL;
 CREATE TABLE timers (decider TEXT, instance TEXT, name TEXT, due_at INTEGER NOT NULL, PRIMARY KEY (decider, instance, name)) WITHOUT ROWID;
 CREATE TABLE snapshots (decider TEXT, instance TEXT, offset INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (decider, instance)) WITHOUT ROWID;
-`;
+`,
+  `
+CREATE TABLE executions (
+  request_offset INTEGER PRIMARY KEY, execution_id TEXT NOT NULL, last_offset INTEGER NOT NULL,
+  terminal_offset INTEGER, tenant TEXT NOT NULL, playbook TEXT NOT NULL, digest TEXT, status INTEGER NOT NULL,
+  parent_execution_id TEXT, rerun_of TEXT, schedule TEXT, correlation_id TEXT, requested_at INTEGER NOT NULL,
+  started_at INTEGER, ended_at INTEGER, error_kind TEXT, failed_steps TEXT
+);
+CREATE UNIQUE INDEX executions_by_id ON executions (execution_id);
+CREATE INDEX executions_open ON executions (request_offset) WHERE terminal_offset IS NULL;
+CREATE INDEX executions_by_parent ON executions (parent_execution_id) WHERE parent_execution_id IS NOT NULL;
+`,
+];
+
+/** Written to `user_version`. A file with a higher one is from a newer program and is not touched. */
+export const schemaVersion = versions.length;
 
 /** Whether a file holds a log already. Reads only. @throws {LogError} where it holds something else. */
 export function examineFile(db: Database, path: string): "new" | "log" {
@@ -61,8 +79,18 @@ export function examineFile(db: Database, path: string): "new" | "log" {
 
 /** Makes a new file's tables, all or none. */
 export function makeTables(db: Database): void {
+  bringUp(db, 0);
+}
+
+/** Brings the tables of an older version's file to this one's, all or none; what the file holds stays. */
+export function upgradeTables(db: Database): void {
+  const version = pragma(db, "user_version");
+  if (version < schemaVersion) bringUp(db, version);
+}
+
+function bringUp(db: Database, version: number): void {
   db.exec("BEGIN IMMEDIATE");
-  db.exec(statements);
+  for (const statements of versions.slice(version)) db.exec(statements);
   db.exec(`PRAGMA application_id = ${String(applicationId)}`);
   db.exec(`PRAGMA user_version = ${String(schemaVersion)}`);
   db.exec("COMMIT");

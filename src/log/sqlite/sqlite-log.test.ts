@@ -192,7 +192,7 @@ describe("what cannot be opened", () => {
     const before = contents();
     const thrown = await refusal();
     expect(thrown).toMatchObject({ code: "newer_version", retryable: false });
-    expect(thrown.message).toContain("schema 2, this program knows 1");
+    expect(thrown.message).toContain("schema 3, this program knows 2");
     expect(contents()).toBe(before);
   });
 
@@ -235,7 +235,7 @@ describe("the file", () => {
   test("says whose it is and in which version", async () => {
     await openLog();
     expect(rowOf("PRAGMA application_id")).toEqual({ application_id: applicationId });
-    expect(rowOf("PRAGMA user_version")).toEqual({ user_version: 1 });
+    expect(rowOf("PRAGMA user_version")).toEqual({ user_version: 2 });
   });
 
   test("retention leaves nothing behind of what it removed", async () => {

@@ -13,6 +13,7 @@ import {
 } from "../log.ts";
 import { bulkInsert, type Value } from "./bulk-insert.ts";
 import type { Database } from "./driver.ts";
+import { executionWriter } from "./executions.ts";
 import { isStoreError, logErrorOf } from "./errors.ts";
 import type { IndexTail } from "./index-tail.ts";
 import type { SqliteReads } from "./reads.ts";
@@ -34,6 +35,7 @@ export function createStore(
     `UPDATE actions SET last_offset = ?, terminal_offset = ?, status = ?, attempt = ?, accepted_at = ?,
       started_at = ?, ended_at = ?, error_kind = ?, dead_letter = ? WHERE request_offset = ?`,
   );
+  const writeExecutions = executionWriter(db);
   const putTimer = db.prepare("INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?)");
   const dropTimer = db.prepare(
     "DELETE FROM timers WHERE decider = ? AND instance = ? AND name = ?",
@@ -64,7 +66,7 @@ export function createStore(
         path,
         () => present(reads.recordAt(offset), `event ${String(offset)}`).event.event_id,
       ),
-    write: (records, { actions, timers, snapshots }) => {
+    write: (records, { actions, executions, timers, snapshots }) => {
       guarded("append to", path, () => {
         events(eventRows(records));
         tail.write(records.map(({ record }) => record));
@@ -73,6 +75,7 @@ export function createStore(
         for (const row of actions) {
           if (row.requestOffset < first) moveAction.run(...movedValues(row));
         }
+        writeExecutions(executions, first);
         for (const timer of timers) writeTimer(timer);
         for (const snapshot of snapshots) writeSnapshot(snapshot);
       });
@@ -87,6 +90,9 @@ export function createStore(
     },
     reads: {
       actionThread: (id, to) => guarded("read", path, () => reads.stage.actionThread(id, to)),
+      execution: (id) => guarded("read", path, () => reads.stage.execution(id)),
+      executionThread: (id, range) =>
+        guarded("read", path, () => reads.stage.executionThread(id, range)),
       snapshot: (decider, instance) =>
         guarded("read", path, () => reads.stage.snapshot(decider, instance)),
     },

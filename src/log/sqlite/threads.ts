@@ -44,11 +44,16 @@ function ownerHash(kind: "a" | "e" | "x", id: string): number {
   return Math.imul(hash, 0x2c1b3c6d) >>> 0;
 }
 
-/** The hashes of all whose thread an event belongs to. */
-export function ownersOf({ action_id, execution_id, entity_id }: NewEvent): readonly number[] {
+/** The hashes of all whose thread an event belongs to, each once. */
+export function ownersOf(event: NewEvent): readonly number[] {
+  const { action_id, execution_id, parent_execution_id, entity_id } = event;
   const owners = [ownerHash("e", entity_id)];
   if (action_id !== undefined) owners.push(ownerHash("a", action_id));
   if (execution_id !== undefined) owners.push(ownerHash("x", execution_id));
+  if (parent_execution_id !== undefined) {
+    const parent = ownerHash("x", parent_execution_id);
+    if (!owners.includes(parent)) owners.push(parent);
+  }
   return owners;
 }
 
@@ -60,6 +65,9 @@ export function threadHash(thread: ThreadQuery["of"]): number {
 
 export function belongsTo(event: NewEvent, thread: ThreadQuery["of"]): boolean {
   if ("action" in thread) return event.action_id === thread.action;
-  if ("execution" in thread) return event.execution_id === thread.execution;
+  if ("execution" in thread) {
+    const { execution } = thread;
+    return event.execution_id === execution || event.parent_execution_id === execution;
+  }
   return event.entity_id === thread.entity;
 }
