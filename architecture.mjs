@@ -24,9 +24,9 @@ export const rooms = {
     mayImport: ["base", "event"],
   },
   decider: {
-    is: "the decider contract; rules",
+    is: "the decider contract; rules, playbooks, approvals",
     pure: true,
-    mayImport: ["base", "event", "action"],
+    mayImport: ["base", "event", "action", "core"],
   },
   log: {
     is: "the Log port: sqlite (default), memory (tests, simulation)",
@@ -45,7 +45,7 @@ export const rooms = {
   },
   kernel: {
     is: "drives deciders over a log: routing, instances, timers, leases, dispatch",
-    mayImport: ["base", "event", "action", "decider", "log", "executor"],
+    mayImport: ["base", "event", "action", "core", "decider", "log", "executor"],
   },
   api: {
     is: "HTTP, SSE, OpenAPI: appends to the log, reads its views",

@@ -1,7 +1,7 @@
 // Installs what is missing: `npm ci` where node_modules is absent or older than the lock file.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
@@ -18,6 +18,12 @@ export function setup() {
     .update(readFileSync(`${root}package-lock.json`))
     .digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
+  if (lstatSync(`${root}node_modules`, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    console.error(
+      "node_modules is a link: install where it leads (npm ci), with this package-lock.json",
+    );
+    process.exit(2);
+  }
   console.error("Installing what package-lock.json names (npm ci) …");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   const { status } = spawnSync(npm, ["ci"], { cwd: root, stdio: ["ignore", 2, 2] });

@@ -257,7 +257,6 @@ describe("5. the dead letter", () => {
       tenant: "default",
       priority: "critical",
       correlationId: "c1",
-      executionId: executionId("e1"),
       traceparent: "00-1-2-01",
       tags: { step: "one" },
     })
@@ -275,7 +274,6 @@ describe("5. the dead letter", () => {
         causation_id: story.records[5]?.event.event_id,
         idempotency_key: `redrive/${firstAction}`,
         action_id: actionIdOf("default", `redrive/${firstAction}`),
-        execution_id: "e1",
         source: { system: "deed", ns: { component: "lifecycle" } },
         tags: { step: "one", tenant: "default", priority: "critical", action: "job.run" },
         attrs: { command: "job.run", args: {}, ...attrs, redrive_of: firstAction },
@@ -283,6 +281,13 @@ describe("5. the dead letter", () => {
       },
     ]);
     expect(story.refusals.map(({ kind }) => kind)).toEqual(["terminal", "terminal"]);
+  });
+
+  test("of an execution there is none: its playbook decides what follows a failure", () => {
+    const story = started({}, { executionId: executionId("e1") });
+    story.tell(failed(deedError("permission", "no")));
+    expect(story.state()).toMatchObject({ phase: "failed", deadLetter: undefined });
+    expect(story.asked).toEqual([]);
   });
 
   test("that was discarded is not re-driven any more", () => {

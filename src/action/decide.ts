@@ -16,7 +16,7 @@ import {
   type Moment,
 } from "./lifecycle-event.ts";
 import type { ActionState } from "./lifecycle.ts";
-import { isPriority, requestEvent, type RequestAttrs } from "./request.ts";
+import { isPriority, requestEvent, type RequestAttrs, type RetryPolicy } from "./request.ts";
 import { afterFailure, attemptsMaxOf } from "./retry.ts";
 
 type Leased = Extract<ActionState, { phase: "accepted" | "started" }>;
@@ -84,13 +84,16 @@ function onLeaseLost(state: Leased, record: LogRecord): readonly NewEvent[] {
   return retryOrFail(state, record, error);
 }
 
+/** Of an execution's action: its playbook decides about failures, but a worker's end is none of its tool's. */
+const lostPolicy: RetryPolicy = { attempts: 10, initial_ms: 100 };
+
 function retryOrFail(state: Leased, record: LogRecord, error: DeedError): readonly NewEvent[] {
   const at = moment(state, record);
   const next = afterFailure({
     actionId: state.identity.action_id,
     attempt: state.attempt,
     error,
-    policy: state.attrs.retry,
+    policy: state.identity.execution_id === undefined ? state.attrs.retry : lostPolicy,
     expiresAtMs: state.expiresAtMs,
     nowMs: record.ingestedAtMs,
   });
@@ -124,10 +127,14 @@ function onFailure(state: ActionState, record: LogRecord): readonly NewEvent[] {
   return events;
 }
 
-/** A request that was never started because its time ran out, or that was refused, is no dead letter. */
+/**
+ * A request that was never started because its time ran out, or that was refused, is no dead letter. Nor is one
+ * of an execution: its playbook decides what follows, and ends as failed where nothing does.
+ */
 function deadLetterReason(
   state: Extract<ActionState, { phase: "failed" }>,
 ): DeadLetterReason | undefined {
+  if (state.identity.execution_id !== undefined) return undefined;
   switch (state.errorKind) {
     case "ttl_expired":
       return state.startedAtMs === undefined ? undefined : "deadline";

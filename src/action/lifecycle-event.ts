@@ -142,6 +142,15 @@ export function cancelRequestedEvent(
   return lifecycleEvent({ type: "action.cancel_requested", attrs: asked }, identity, at);
 }
 
+/** A person's answer to an action that waits for one. */
+export function approvalAnsweredEvent(
+  identity: ActionIdentity,
+  at: Moment,
+  answer: { readonly approved: boolean; readonly by: string; readonly reason?: string },
+): NewEvent {
+  return lifecycleEvent({ type: "approval.answered", attrs: answer }, identity, at);
+}
+
 export function deadLetteredEvent(
   identity: ActionIdentity,
   at: Moment,

@@ -1,6 +1,6 @@
 /**
- * The one contract of everything that decides: the action lifecycle, rules, and later state machines,
- * playbooks and models.
+ * The one contract of everything that decides: the action lifecycle, rules, schedules, playbooks, and later
+ * state machines and models.
  *
  * Invariants
  * 1. Pure: the same records in the same order give the same state and the same events, byte for byte.
@@ -10,6 +10,10 @@
  *    next input is looked at. Decided events have derived idempotency keys where they ask for actions.
  * 4. `due` says what the state waits for. It is level-triggered: the kernel arms what it names and
  *    disarms what it no longer names, so no timer can be lost or left over.
+ * 5. `advance` is asked when the records of a commit are folded, again and again until it gives nothing: one
+ *    step at a time, each on the log and folded before the next.
+ * 6. A state may be owned by whoever drives it: `evolve` may change it in place, and gives back another object
+ *    wherever anything changed.
  */
 import type { Json } from "../base/json.ts";
 import type { Result } from "../base/result.ts";
@@ -28,11 +32,33 @@ export type Decider<S> = {
   readonly initial: (key: string) => S;
   readonly evolve: (state: S, record: LogRecord) => S;
   readonly decide: (state: S, record: LogRecord) => readonly NewEvent[];
+  /**
+   * What follows by itself from a state that `evolve` changed.
+   *
+   * @param nowMs the time of the commit.
+   */
+  readonly advance?: (state: S, nowMs: number) => readonly NewEvent[];
+  /**
+   * Set: each instance is an execution, and can be folded again from its thread. Then snapshots are written
+   * now and then instead of with every commit.
+   */
+  readonly thread?: { readonly ended: (state: S) => boolean };
   readonly due: (state: S) => readonly Timer[];
-  /** The state in a snapshot. `decode` reads it back and refuses what another version wrote. */
-  readonly encode: (state: S) => Json;
+  /**
+   * The state in a snapshot; `undefined` where there is nothing to keep. `decode` reads it back and refuses
+   * what another version wrote.
+   */
+  readonly encode: (state: S) => Json | undefined;
   readonly decode: (snapshot: Json) => Result<S, string>;
 };
+
+/**
+ * A decider among others. Whoever drives it keeps its states without looking into them, and each comes back only
+ * to the decider that made it.
+ */
+export function untyped<S>(decider: Decider<S>): Decider<unknown> {
+  return decider as Decider<unknown>;
+}
 
 /** `attrs` of `timer.fired`: routes the wake-up to its instance. */
 export type TimerFiredAttrs = {

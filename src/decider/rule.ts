@@ -7,7 +7,7 @@
 import { formatProblem, readDocuments, type DocumentProblem } from "../base/document.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { LogRecord, NewEvent } from "../event/envelope.ts";
-import type { Decider } from "./decider.ts";
+import { untyped, type Decider } from "./decider.ts";
 import { compileRule, type Rule } from "./rule/compile.ts";
 import { decideByRule, type RuleState } from "./rule/decide.ts";
 import { ruleSchema } from "./rule/rule-schema.ts";
@@ -83,17 +83,6 @@ export function deciderFromActivation(record: LogRecord): Result<Decider<unknown
   const rule = parsed.value.find((one) => one.name === name);
   if (rule === undefined) return err(`its text holds no rule "${name}"`);
   return ok(untyped(ruleDecider(rule)));
-}
-
-/** The kernel keeps states without looking into them: each comes back only to the decider that made it. */
-function untyped(decider: Decider<RuleState>): Decider<unknown> {
-  return {
-    ...decider,
-    evolve: (state, record) => decider.evolve(state as RuleState, record),
-    decide: (state, record) => decider.decide(state as RuleState, record),
-    due: (state) => decider.due(state as RuleState),
-    encode: (state) => decider.encode(state as RuleState),
-  };
 }
 
 function ruleEvent(

@@ -16,15 +16,22 @@
  */
 import { timestamp, type Clock } from "../base/clock.ts";
 import { deciderFromActivation } from "../decider/rule.ts";
+import type { Json } from "../base/json.ts";
 import type { NewEvent } from "../event/envelope.ts";
-import type { ActionId, WorkerId } from "../event/ids.ts";
+import { executionId, type ActionId, type WorkerId } from "../event/ids.ts";
 import type { Log, Stage, TimerRow, TimerWrite } from "../log/log.ts";
 import type { Worker } from "../executor/worker.ts";
 import { createActions, ratesRegistry, type ActionDue } from "./drive/actions.ts";
 import { createAlarms, type Alarm } from "./drive/alarms.ts";
-import type { TimerFiredAttrs } from "../decider/decider.ts";
+import { approvalDecider } from "../decider/approval.ts";
+import { untyped, type TimerFiredAttrs } from "../decider/decider.ts";
+import { playbookDecider, playbookDeciderName } from "../decider/playbook.ts";
+import { advancingRegistry } from "./drive/advancing.ts";
+import { catalogRegistry, createCatalog, type CatalogEntry } from "./drive/catalog.ts";
 import { createDeciders, rulesRegistry, type ActiveRule } from "./drive/deciders.ts";
+import { createExecutions } from "./drive/executions.ts";
 
+export type { CatalogEntry, PlaybookVersion } from "./drive/catalog.ts";
 export type { ActiveRule } from "./drive/deciders.ts";
 
 export type KernelStats = {
@@ -38,6 +45,15 @@ export type KernelStats = {
   readonly rules: readonly ActiveRule[];
 };
 
+/** The playbooks that are registered. */
+export type Playbooks = {
+  /** By path. */
+  readonly entries: () => readonly CatalogEntry[];
+  readonly text: (digest: string) => string | undefined;
+  /** The digest of the version that stands at a path now. */
+  readonly current: (path: string) => string | undefined;
+};
+
 export type KernelOptions = {
   readonly log: Log;
   readonly worker: Worker;
@@ -47,6 +63,8 @@ export type KernelOptions = {
   readonly leaseMs?: number;
   /** Instances of rules kept in memory; more are read from snapshots when an event needs them. */
   readonly instancesMax?: number;
+  /** Reads through references to large results; without it they stay references. Must answer at once. */
+  readonly inline?: (result: Json) => Json;
 };
 
 export type Kernel = {
@@ -55,6 +73,7 @@ export type Kernel = {
   /** Admits nothing more, lets what runs end for `graceMs`, then aborts it; the next start decides on that. */
   readonly stop: (graceMs: number) => Promise<void>;
   readonly stats: () => KernelStats;
+  readonly playbooks: Playbooks;
 };
 
 type Wake =
@@ -76,9 +95,14 @@ const commitRetryMs = 1_000;
 
 export function createKernel(options: KernelOptions): Kernel {
   const { log, worker, clock, warn } = options;
+  const catalog = createCatalog(log.reads.snapshot);
+  const executions = createExecutions();
+  const { current, program } = catalog;
+  const inline = options.inline ?? ((result: Json) => result);
   const deciders = createDeciders({
     instancesMax: options.instancesMax ?? instancesMaxDefault,
     build: deciderFromActivation,
+    fixed: [untyped(playbookDecider({ current, program, inline })), untyped(approvalDecider())],
   });
   const actions = createActions({ worker, leaseMs: options.leaseMs ?? leaseMsDefault });
   const alarms = createAlarms<Wake>(clock, ring);
@@ -89,30 +113,39 @@ export function createKernel(options: KernelOptions): Kernel {
   const stage: Stage = {
     step: (record, reads) => {
       const lifecycle = actions.step(record, reads);
-      if (lifecycle.anomaly !== undefined) return lifecycle;
+      const anomaly = lifecycle.anomaly ?? executions.step(record, reads) ?? catalog.step(record);
+      if (anomaly !== undefined) return { events: [], anomaly };
       const decided = deciders.step(record, reads);
       if (decided.length === 0) return lifecycle;
       return { events: [...lifecycle.events, ...decided] };
     },
-    settle: (nowMs) => actions.settle(nowMs, draining),
+    settle: (nowMs, reads) => {
+      const decided = deciders.advance(nowMs, reads);
+      return decided.length > 0 ? decided : actions.settle(nowMs, draining);
+    },
     writes: () => {
       const { snapshots, timers } = deciders.writes();
       armedWrites = timers;
       return {
         actions: actions.rows(),
-        executions: [],
+        executions: executions.rows(),
         timers,
-        snapshots: snapshots.concat(actions.rateSnapshots()),
+        snapshots: [...snapshots, ...actions.rateSnapshots(), ...catalog.writes()],
       };
     },
     committed: () => {
       deciders.committed();
+      executions.committed();
+      catalog.committed();
       for (const write of armedWrites) armDecider(write);
       armedWrites = [];
       takeEffect();
+      if (deciders.owes()) log.nudge();
     },
     rolledBack: () => {
       deciders.rolledBack();
+      executions.rolledBack();
+      catalog.rolledBack();
       actions.rolledBack();
       for (const window of log.snapshots(ratesRegistry)) actions.restoreRate(window);
       armedWrites = [];
@@ -187,6 +220,7 @@ export function createKernel(options: KernelOptions): Kernel {
       event_type: "timer.fired",
       entity_id: `timer:${decider}/${instance}`,
       idempotency_key: `timer/${decider}/${instance}/${name}/${String(dueMs)}`,
+      ...(decider === playbookDeciderName ? { execution_id: executionId(instance) } : {}),
       source: { system: "deed", ns: { component: "kernel" } },
       tags: {},
       attrs,
@@ -201,6 +235,10 @@ export function createKernel(options: KernelOptions): Kernel {
           refused,
         });
       }
+    }
+    for (const snapshot of log.snapshots(catalogRegistry)) catalog.restore(snapshot);
+    for (const { instance, state } of log.snapshots(advancingRegistry)) {
+      deciders.restoreAdvancing(instance, state);
     }
     for (const rate of log.snapshots(ratesRegistry)) actions.restoreRate(rate);
     for (const row of log.openActions()) {
@@ -236,6 +274,7 @@ export function createKernel(options: KernelOptions): Kernel {
       timers: alarms.size(),
       rules: deciders.active(),
     }),
+    playbooks: { entries: catalog.entries, text: catalog.text, current: catalog.current },
   };
 }
 

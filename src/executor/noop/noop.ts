@@ -7,7 +7,11 @@ export function createNoop(options: { readonly concurrency?: number } = {}): Exe
     command: "noop",
     description: "Does nothing and gives back args.result",
     argsSchema: Type.Object(
-      { result: Type.Optional(Type.Unknown()), payload: Type.Optional(Type.Unknown()) },
+      {
+        result: Type.Optional(Type.Unknown()),
+        payload: Type.Optional(Type.Unknown()),
+        input: Type.Optional(Type.Unknown()),
+      },
       { additionalProperties: false },
     ),
     idempotent: () => true,

@@ -12,7 +12,14 @@ import { isJsonObject } from "../../base/json.ts";
 import { createAdmission, type Admission, type Deferral } from "../../action/admission.ts";
 import { decide } from "../../action/decide.ts";
 import { dueOf, evolve, isTerminal, type ActionState } from "../../action/lifecycle.ts";
-import { acceptedEvent, deferredEvent, startedEvent } from "../../action/lifecycle-event.ts";
+import {
+  acceptedEvent,
+  deferredEvent,
+  failedEvent,
+  startedEvent,
+} from "../../action/lifecycle-event.ts";
+import { approvalCommand } from "../../decider/approval.ts";
+import { deedError } from "../../event/error.ts";
 import type { DeedEvent, LogRecord, NewEvent } from "../../event/envelope.ts";
 import type { ActionId, EventId, WorkerId } from "../../event/ids.ts";
 import type { ActionRow, Snapshot, SnapshotWrite, StageReads, StepResult } from "../../log/log.ts";
@@ -116,9 +123,24 @@ export function createActions(options: {
     put({ state, request: before?.request ?? event }, before, record);
     if (event.event_type === "action.started") started.push({ action, event: event.event_id });
     if (event.event_type === "action.cancel_requested" && holds(state) === 1) cancel.push(action);
-    const events = decide(state, record);
+    const events = unserved(state, record) ?? decide(state, record);
     if (holds(state) === 1 && events.some(endsAttempt)) fence.push(action);
     return events.length === 0 ? none : { events };
+  };
+
+  /** A command of an execution that nobody serves fails: what would wait for it would wait for ever. */
+  const unserved = (
+    state: ActionState,
+    { event, ingestedAtMs }: LogRecord,
+  ): NewEvent[] | undefined => {
+    const { command } = state.attrs;
+    const asked = event.event_type === "action.requested" && event.execution_id !== undefined;
+    if (!asked || state.phase !== "requested" || state.problem !== undefined) return undefined;
+    if (command === approvalCommand || capacityOf(command) !== undefined) return undefined;
+    const served = [...worker.executors.keys()].sort().join(", ");
+    const message = `Cannot run ${command} as no executor serves it: ${served === "" ? "none is there" : served}`;
+    const at = { ts: timestamp(ingestedAtMs), causationId: event.event_id, attempt: 1 };
+    return [failedEvent(state.identity, at, deedError("unprocessable", message))];
   };
 
   /** What becomes of the attempts of workers that are gone. However many: each is an input of its own. */

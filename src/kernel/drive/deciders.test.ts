@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isJsonObject, type Json } from "../../base/json.ts";
 import { err, ok } from "../../base/result.ts";
-import type { Decider } from "../../decider/decider.ts";
+import { untyped, type Decider } from "../../decider/decider.ts";
 import type { LogRecord, NewEvent } from "../../event/envelope.ts";
 import { eventId } from "../../event/ids.ts";
 import type { StageReads, TimerWrite } from "../../log/log.ts";
@@ -52,17 +52,6 @@ function told(attrs: NewEvent["attrs"]): NewEvent {
     source: { system: "test", ns: {} },
     tags: {},
     attrs,
-  };
-}
-
-/** The kernel keeps states as they are: they come back to the decider that made them. */
-function untyped(decider: Decider<Count>): Decider<unknown> {
-  return {
-    ...decider,
-    evolve: (state, record) => decider.evolve(state as Count, record),
-    decide: (state, record) => decider.decide(state as Count, record),
-    due: (state) => decider.due(state as Count),
-    encode: (state) => decider.encode(state as Count),
   };
 }
 

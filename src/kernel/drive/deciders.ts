@@ -1,13 +1,14 @@
 /**
- * Drives deciders whose state lives in snapshots: rules now, state machines and playbooks later.
+ * Drives deciders whose state lives in instances: rules, schedules, executions of playbooks.
  *
- * 1. State changes are written with the commit that caused them, so memory is only a cache: bounded,
- *    dropped on roll-back, filled from the store again.
+ * 1. State changes are written with the commit that caused them, or can be folded again from it (`instances`).
  * 2. A decider that throws never stops the log: its failure is recorded and the others go on. A store
  *    that cannot be read is not a decider's failure: it fails the commit.
  * 3. A timer fires once for one due time, and its row goes with the commit of `timer.fired`. One that its
  *    instance no longer waits for wakes nobody.
- * 4. Which deciders are active is itself a fold of the log (`rule.activated`, `rule.deactivated`).
+ * 4. Which deciders are active is itself a fold of the log (`rule.activated`, `rule.deactivated`), beside those
+ *    that are always there.
+ * 5. What follows by itself is decided when all inputs are folded, one step of each instance at a time.
  */
 import type { Json } from "../../base/json.ts";
 import { isJsonObject } from "../../base/json.ts";
@@ -17,6 +18,8 @@ import type { Decider, Timer } from "../../decider/decider.ts";
 import type { LogRecord, NewEvent } from "../../event/envelope.ts";
 import type { EventId } from "../../event/ids.ts";
 import type { SnapshotWrite, StageReads, TimerRow, TimerWrite } from "../../log/log.ts";
+import { createAdvancing } from "./advancing.ts";
+import { createInstances, type Instance } from "./instances.ts";
 
 /** The decider under whose name the active rules are kept as snapshots, one instance a rule. */
 export const rulesRegistry = "rules";
@@ -32,10 +35,12 @@ export type ActiveRule = {
 
 type Entry = { readonly about: ActiveRule; readonly decider: Decider<unknown> };
 
-type Instance = { state: unknown; timers: readonly Timer[]; offset: number };
-
 export type Deciders = {
   readonly step: (record: LogRecord, reads: StageReads) => readonly NewEvent[];
+  /** The next step of everything that follows by itself; empty where nothing does, or the commit is full. */
+  readonly advance: (nowMs: number, reads: StageReads) => readonly NewEvent[];
+  /** True where something goes on in the next commit. */
+  readonly owes: () => boolean;
   readonly writes: () => { readonly snapshots: SnapshotWrite[]; readonly timers: TimerWrite[] };
   readonly committed: () => void;
   readonly rolledBack: () => void;
@@ -43,6 +48,8 @@ export type Deciders = {
   readonly instances: () => number;
   /** Takes up a registry snapshot at start. Returns why it could not. */
   readonly restore: (state: Json) => string | undefined;
+  /** Takes up an instance that was to go on in the next commit. */
+  readonly restoreAdvancing: (key: string, state: Json) => void;
 };
 
 export type DecidersOptions = {
@@ -50,13 +57,16 @@ export type DecidersOptions = {
   readonly instancesMax: number;
   /** Makes the decider that an activation stands for, or says why it cannot. */
   readonly build: (activation: LogRecord) => Result<Decider<unknown>, string>;
+  /** Deciders that are always there. */
+  readonly fixed?: readonly Decider<unknown>[];
 };
 
-export function createDeciders({ instancesMax, build }: DecidersOptions): Deciders {
+export function createDeciders({ instancesMax, build, fixed = [] }: DecidersOptions): Deciders {
+  const always = fixed.map(entryAlways);
   let entries: readonly Entry[] = [];
   let entriesBefore: readonly Entry[] | undefined;
-  const cache = new Map<string, Instance>();
-  const touched = new Map<string, { readonly entry: Entry; readonly instance: string }>();
+  const instances = createInstances(instancesMax);
+  const advancing = createAdvancing();
   const registry = new Map<string, SnapshotWrite>();
   const timerWrites = new Map<string, TimerWrite>();
 
@@ -88,23 +98,6 @@ export function createDeciders({ instancesMax, build }: DecidersOptions): Decide
     return [];
   };
 
-  const load = (entry: Entry, key: string, reads: StageReads): Instance => {
-    const { decider } = entry;
-    const id = idOf(decider.name, key);
-    const cached = cache.get(id);
-    if (cached !== undefined) {
-      cache.delete(id);
-      cache.set(id, cached);
-      return cached;
-    }
-    const snapshot = reads.snapshot(decider.name, key);
-    const decoded = snapshot === undefined ? undefined : decider.decode(snapshot.state);
-    const state = decoded?.ok === true ? decoded.value : decider.initial(key);
-    const instance = { state, timers: decider.due(state), offset: snapshot?.offset ?? 0 };
-    cache.set(id, instance);
-    return instance;
-  };
-
   const drive = (
     entry: Entry,
     key: string,
@@ -122,23 +115,26 @@ export function createDeciders({ instancesMax, build }: DecidersOptions): Decide
       instance.state = after;
       instance.offset = record.offset;
       instance.timers = timers;
-      touched.set(idOf(decider.name, key), { entry, instance: key });
+      instance.unsaved += 1;
+      instances.touch({ decider, key });
+      if (decider.advance !== undefined) advancing.add({ decider, key });
     }
     return decider.decide(after, record);
   };
 
   const writeTimer = (write: TimerWrite): void => {
-    timerWrites.set(`${idOf(write.decider, write.instance)}\0${write.name}`, write);
+    timerWrites.set(`${write.decider}\0${write.instance}\0${write.name}`, write);
   };
 
   /** The row of a timer goes, even where its decider is no longer active and nobody is woken. */
   const spend = (record: LogRecord): void => {
     const fired = firedTimer(record);
     if (fired === undefined) return;
-    const { decider, instance, name, dueMs } = fired;
-    const held = cache.get(idOf(decider, instance));
+    const { decider: by, instance, name, dueMs } = fired;
+    const decider = [...always, ...entries].find((entry) => entry.decider.name === by)?.decider;
+    const held = decider === undefined ? undefined : instances.held({ decider, key: instance });
     const later = held?.timers.some((timer) => timer.name === name && timer.dueMs !== dueMs);
-    if (later !== true) writeTimer({ decider, instance, name, dueMs: undefined });
+    if (later !== true) writeTimer({ decider: by, instance, name, dueMs: undefined });
   };
 
   /** What one decider makes of a record. What it throws becomes an event, what the store throws does not. */
@@ -147,7 +143,7 @@ export function createDeciders({ instancesMax, build }: DecidersOptions): Decide
     if ("failed" in keys) return keys.failed;
     const events: NewEvent[] = [];
     for (const key of keys.value) {
-      const instance = load(entry, key, reads);
+      const instance = instances.load({ decider: entry.decider, key }, reads);
       if (!awaits(instance, record)) continue;
       const decided = guarded(entry, record, () => drive(entry, key, { instance, record }));
       events.push(...("failed" in decided ? decided.failed : decided.value));
@@ -161,38 +157,46 @@ export function createDeciders({ instancesMax, build }: DecidersOptions): Decide
       if (type === "rule.activated") return activate(record);
       if (type === "rule.deactivated") return deactivate(record);
       let events: NewEvent[] | undefined;
-      for (const entry of entries) {
+      const stepThe = (entry: Entry): void => {
         const decided = stepOne(entry, record, reads);
         if (decided.length > 0) (events ??= []).push(...decided);
-      }
+      };
+      for (const entry of always) stepThe(entry);
+      for (const entry of entries) stepThe(entry);
       if (type === "timer.fired" && record.event.action_id === undefined) spend(record);
       return events ?? nothing;
     },
-    writes: () => {
-      const snapshots = [...registry.values()];
-      for (const [id, { entry, instance }] of touched) {
-        const held = cache.get(id);
-        if (held === undefined) continue;
-        const { decider } = entry;
-        const state = decider.encode(held.state);
-        snapshots.push({ decider: decider.name, instance, offset: held.offset, state });
+    advance: (nowMs, reads) => {
+      const events: NewEvent[] = [];
+      for (const address of advancing.take()) {
+        const { decider, key } = address;
+        const { state } = instances.load(address, reads);
+        try {
+          events.push(...(decider.advance?.(state, nowMs) ?? nothing));
+        } catch (thrown) {
+          events.push(stuck({ name: decider.name, key, nowMs }, thrown));
+        }
       }
-      return { snapshots, timers: [...timerWrites.values()] };
+      return events;
     },
+    owes: () => advancing.size() > 0,
+    writes: () => ({
+      snapshots: [...registry.values(), ...instances.snapshots(), ...advancing.writes()],
+      timers: [...timerWrites.values()],
+    }),
     committed: () => {
       forget();
-      for (const id of cache.keys()) {
-        if (cache.size <= instancesMax) break;
-        cache.delete(id);
-      }
+      advancing.committed();
+      instances.committed();
     },
     rolledBack: () => {
       if (entriesBefore !== undefined) entries = entriesBefore;
-      for (const id of touched.keys()) cache.delete(id);
+      advancing.rolledBack();
+      instances.rolledBack();
       forget();
     },
     active: () => entries.map((entry) => entry.about),
-    instances: () => cache.size,
+    instances: instances.size,
     restore: (state) => {
       if (!isJsonObject(state)) return "the stored rule is not an object";
       const built = entryOf(recordOf(state), build);
@@ -200,11 +204,15 @@ export function createDeciders({ instancesMax, build }: DecidersOptions): Decide
       entries = [...entries, built.entry].sort(byName);
       return undefined;
     },
+    restoreAdvancing: (key, state) => {
+      const name = isJsonObject(state) ? state["decider"] : undefined;
+      const entry = [...always, ...entries].find(({ decider }) => decider.name === name);
+      if (entry !== undefined) advancing.restore({ decider: entry.decider, key });
+    },
   };
 
   function forget(): void {
     entriesBefore = undefined;
-    touched.clear();
     registry.clear();
     timerWrites.clear();
   }
@@ -236,8 +244,9 @@ function firedTimer({ event }: LogRecord): TimerRow | undefined {
   return known ? { decider, instance, name, dueMs } : undefined;
 }
 
-function idOf(decider: string, instance: string): string {
-  return `${decider}\0${instance}`;
+function entryAlways(decider: Decider<unknown>): Entry {
+  const { name, version } = decider;
+  return { about: { name, version, mode: "live", file: "", offset: 0 }, decider };
 }
 
 function byName(left: Entry, right: Entry): number {
@@ -321,6 +330,22 @@ function failure(record: LogRecord, entityId: string, reason: string): NewEvent 
     idempotency_key: `rule.failed/${entityId}/${record.event.event_id}`,
     source: { system: "deed", ns: { component: "kernel" } },
     tags: record.event.tags,
+    attrs: { reason },
+  };
+}
+
+/** An instance that cannot take its next step: what it waits for is on the log, and why it cannot go on. */
+function stuck(
+  { name, key, nowMs }: { readonly name: string; readonly key: string; readonly nowMs: number },
+  thrown: unknown,
+): NewEvent {
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  return {
+    ts: timestamp(nowMs),
+    event_type: "rule.failed",
+    entity_id: `${name}:${key}`,
+    source: { system: "deed", ns: { component: "kernel" } },
+    tags: {},
     attrs: { reason },
   };
 }
