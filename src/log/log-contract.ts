@@ -19,6 +19,7 @@ import {
 import type { LogRecord } from "../event/envelope.ts";
 import { actionIdOf } from "../event/ids.ts";
 import { LogError, type Log } from "./log.ts";
+import { executionsContract } from "./log-executions-contract.ts";
 import { readsContract } from "./log-reads-contract.ts";
 import { retentionContract } from "./log-retention-contract.ts";
 import { stageContract } from "./log-stage-contract.ts";
@@ -42,6 +43,9 @@ export function logContract(name: string, createStore: () => LogStore): void {
     });
     describe("the stage", () => {
       stageContract(it);
+    });
+    describe("executions", () => {
+      executionsContract(it);
     });
     describe("retention", () => {
       retentionContract(it);

@@ -14,7 +14,7 @@ import {
 import type { NewEvent } from "../event/envelope.ts";
 import { actionIdOf, eventId, executionId } from "../event/ids.ts";
 import { topics } from "../event/topic.ts";
-import { actionStatuses, LogError, type Log, type ThreadQuery } from "./log.ts";
+import { actionStatuses, executionStatuses, LogError, type Log, type ThreadQuery } from "./log.ts";
 import { createMemoryDisk, createMemoryLog } from "./memory/memory-log.ts";
 import { openSqliteLog } from "./sqlite/sqlite-log.ts";
 
@@ -42,13 +42,15 @@ const key = fc.constantFrom(...keys);
 const from = fc.integer({ min: 1, max: 40 });
 const limit = fc.integer({ min: 1, max: 12 });
 
+const run = fc.constantFrom("run-1", "run-2", "run-3");
+
 const observation = fc
   .record({
     type: fc.constantFrom("job.failed", "job.done", "rule.suppressed", "event.rejected"),
     entity,
     key: maybe(key),
     tenant,
-    execution: maybe(fc.constantFrom("run-1", "run-2")),
+    execution: maybe(run),
   })
   .map((sketch) => eventOf(defined(sketch)));
 
@@ -62,13 +64,24 @@ const lifecycle = fc
     eventOf({ type, action: actionIdOf(whose ?? "default", of), ...defined({ tenant: whose }) }),
   );
 
+const execution = fc
+  .record({
+    type: fc.constantFrom(
+      ...["execution.requested", "execution.started", "execution.completed", "execution.failed"],
+    ),
+    execution: run,
+    parent: maybe(run),
+    tenant,
+  })
+  .map((sketch) => eventOf({ attrs: { playbook: "nightly" }, ...defined(sketch) }));
+
 const request = fc
   .record({ key, tenant, entity })
   .map(({ key: of, ...more }) => requestOf(of, defined(more)));
 
 const thread: fc.Arbitrary<ThreadQuery["of"]> = fc.oneof(
   fc.constantFrom(...entities).map((of) => ({ entity: of })),
-  fc.constantFrom("run-1", "run-2").map((of) => ({ execution: executionId(of) })),
+  run.map((of) => ({ execution: executionId(of) })),
   fc.tuple(tenant, key).map(([whose, of]) => ({ action: actionIdOf(whose ?? "default", of) })),
 );
 
@@ -98,6 +111,28 @@ const question: fc.Arbitrary<Step> = fc.oneof(
       entityId: maybe(fc.constantFrom("job:a", "job:b")),
     })
     .map((query) => ask(`list ${JSON.stringify(query)}`, (log) => log.listActions(defined(query)))),
+  fc
+    .record({
+      limit,
+      before: maybe(from),
+      tenant,
+      status: maybe(fc.subarray([...executionStatuses])),
+      playbook: maybe(fc.constantFrom("nightly", "none")),
+      parent: maybe(run.map(executionId)),
+      rootsOnly: maybe(fc.boolean()),
+    })
+    .map((query) =>
+      ask(`executions ${JSON.stringify(query)}`, (log) => log.listExecutions(defined(query))),
+    ),
+  fc.record({ of: run, from, to: maybe(from), limit: maybe(limit) }).map(({ of, ...asked }) => {
+    const range = defined(asked);
+    const id = executionId(of);
+    return ask(`execution ${of} ${JSON.stringify(range)}`, async (log) => ({
+      row: await log.getExecution(id),
+      known: log.reads.execution(id),
+      thread: log.reads.executionThread(id, range),
+    }));
+  }),
   fc.tuple(tenant, key).map(([whose, of]) => {
     const action = actionIdOf(whose ?? "default", of);
     return ask(`action ${action}`, async (log) => ({
@@ -114,10 +149,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
-      .array(fc.array(fc.oneof(observation, request, lifecycle), { minLength: 1, maxLength: 4 }), {
-        minLength: 1,
-        maxLength: 3,
-      })
+      .array(
+        fc.array(fc.oneof(observation, request, lifecycle, execution), {
+          minLength: 1,
+          maxLength: 4,
+        }),
+        {
+          minLength: 1,
+          maxLength: 3,
+        },
+      )
       .map((appends): Step => ({ do: "append", appends })),
   },
   {
@@ -170,6 +211,8 @@ async function everything(log: Log): Promise<unknown> {
     unknown: await log.findEvent(eventId("12345")),
     open: log.openActions(),
     actions: await log.listActions({ limit: 1_000 }),
+    openExecutions: log.openExecutions(),
+    executions: await log.listExecutions({ limit: 1_000 }),
   };
 }
 

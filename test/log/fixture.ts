@@ -1,9 +1,9 @@
 /** What tests of a log are made of: a clock that they move, events, and a stage that they steer. */
 import type { Clock } from "../../src/base/clock.ts";
 import { timestamp } from "../../src/base/clock.ts";
-import type { LogRecord, NewEvent } from "../../src/event/envelope.ts";
-import { actionIdOf, type ActionId, type ExecutionId } from "../../src/event/ids.ts";
-import type { ActionRow, Log, Stage } from "../../src/log/log.ts";
+import { tenantOf, type LogRecord, type NewEvent } from "../../src/event/envelope.ts";
+import { actionIdOf, executionId, type ActionId, type ExecutionId } from "../../src/event/ids.ts";
+import type { ActionRow, ExecutionRow, Log, Stage } from "../../src/log/log.ts";
 
 export const startMs = Date.UTC(2026, 10, 24, 5, 0, 0);
 
@@ -74,11 +74,14 @@ export type EventSketch = {
   readonly tenant?: string;
   readonly action?: ActionId;
   readonly execution?: string;
+  /** The execution that asked for this one. */
+  readonly parent?: string;
   readonly attrs?: NewEvent["attrs"];
 };
 
 export function eventOf(sketch: EventSketch = {}): NewEvent {
-  const { type = "job.failed", entity = "job:nightly", key, tenant, action, execution } = sketch;
+  const { type = "job.failed", entity = "job:nightly", key, tenant, action } = sketch;
+  const { execution, parent } = sketch;
   return {
     ts: timestamp(startMs),
     event_type: type,
@@ -88,7 +91,8 @@ export function eventOf(sketch: EventSketch = {}): NewEvent {
     attrs: sketch.attrs ?? {},
     ...(key === undefined ? {} : { idempotency_key: key }),
     ...(action === undefined ? {} : { action_id: action }),
-    ...(execution === undefined ? {} : { execution_id: execution as ExecutionId }),
+    ...(execution === undefined ? {} : { execution_id: executionId(execution) }),
+    ...(parent === undefined ? {} : { parent_execution_id: executionId(parent) }),
   };
 }
 
@@ -120,44 +124,109 @@ const statusOf: { readonly [type: string]: ActionRow["status"] | undefined } = {
   "action.cancelled": "cancelled",
 };
 
-const terminal: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled"]);
+const terminal: ReadonlySet<string> = new Set(["succeeded", "completed", "failed", "cancelled"]);
 
-/** Keeps a row for each action, the newest event's type as its status: the smallest of kernels. */
-export function rowStage(log: Pick<Log, "openActions">, parts: Partial<Stage> = {}): Stage {
-  const rows = new Map(log.openActions().map((row) => [row.actionId, row]));
-  let touched = new Map<ActionId, ActionRow>();
-  const fold = (record: LogRecord): void => {
-    const { event, offset, ingestedAtMs } = record;
-    const status = statusOf[event.event_type];
-    if (event.action_id === undefined || status === undefined) return;
-    const before =
-      status === "requested"
-        ? requestedRow(record, event.action_id)
-        : (touched.get(event.action_id) ?? rows.get(event.action_id));
-    if (before === undefined || before.terminalOffset !== undefined) return;
-    const ended = terminal.has(status) ? { terminalOffset: offset, endedAtMs: ingestedAtMs } : {};
-    touched.set(event.action_id, { ...before, ...ended, status, lastOffset: offset });
-  };
+const executionStatusOf: { readonly [type: string]: ExecutionRow["status"] | undefined } = {
+  "execution.requested": "requested",
+  "execution.started": "running",
+  "execution.paused": "paused",
+  "execution.resumed": "running",
+  "execution.completed": "completed",
+  "execution.failed": "failed",
+  "execution.cancelled": "cancelled",
+};
+
+/**
+ * Keeps a row for each action and each execution, the newest event's type as its status: the smallest
+ * of kernels.
+ */
+export function rowStage(
+  log: Pick<Log, "openActions" | "openExecutions">,
+  parts: Partial<Stage> = {},
+): Stage {
+  const actions = foldOf(log.openActions().map((row) => [row.actionId, row]));
+  const executions = foldOf(log.openExecutions().map((row) => [row.executionId, row]));
+  const folds = [actions, executions];
   return stageOf({
     ...parts,
     step: (record, reads) => {
-      fold(record);
+      const { action_id: action, execution_id: execution, event_type: type } = record.event;
+      if (action !== undefined) {
+        actions.step({ id: action, record, status: statusOf[type], requested: requestedRow });
+      }
+      if (execution !== undefined) {
+        const status = executionStatusOf[type];
+        executions.step({ id: execution, record, status, requested: requestedExecutionRow });
+      }
       return parts.step?.(record, reads) ?? { events: [] };
     },
     writes: () => {
       const more = parts.writes?.() ?? { actions: [], executions: [], timers: [], snapshots: [] };
-      return { ...more, actions: [...more.actions, ...touched.values()] };
+      return {
+        ...more,
+        actions: [...more.actions, ...actions.touched()],
+        executions: [...more.executions, ...executions.touched()],
+      };
     },
     committed: (records) => {
-      for (const [id, row] of touched) rows.set(id, row);
-      touched = new Map();
+      for (const fold of folds) fold.committed();
       parts.committed?.(records);
     },
     rolledBack: () => {
-      touched = new Map();
+      for (const fold of folds) fold.rolledBack();
       parts.rolledBack?.();
     },
   });
+}
+
+type FoldStep<Id, Row extends ActionRow | ExecutionRow> = {
+  readonly id: Id;
+  readonly record: LogRecord;
+  readonly status: Row["status"] | undefined;
+  readonly requested: (record: LogRecord, id: Id) => Row;
+};
+
+/** Rows as the commit under way would have them, and as they are committed. */
+function foldOf<Id extends string, Row extends ActionRow | ExecutionRow>(
+  open: readonly (readonly [Id, Row])[],
+) {
+  const rows = new Map(open);
+  let touched = new Map<Id, Row>();
+  return {
+    step: ({ id, record, status, requested }: FoldStep<Id, Row>): void => {
+      if (status === undefined) return;
+      const before =
+        status === "requested" ? requested(record, id) : (touched.get(id) ?? rows.get(id));
+      if (before === undefined || before.terminalOffset !== undefined) return;
+      const { offset, ingestedAtMs } = record;
+      const ended = terminal.has(status) ? { terminalOffset: offset, endedAtMs: ingestedAtMs } : {};
+      touched.set(id, { ...before, ...ended, status, lastOffset: offset });
+    },
+    touched: () => [...touched.values()],
+    committed: () => {
+      for (const [id, row] of touched) rows.set(id, row);
+      touched = new Map();
+    },
+    rolledBack: () => {
+      touched = new Map();
+    },
+  };
+}
+
+function requestedExecutionRow(record: LogRecord, executionId: ExecutionId): ExecutionRow {
+  const { event, offset, ingestedAtMs } = record;
+  const { correlation_id: correlationId, parent_execution_id: parentExecutionId } = event;
+  return {
+    executionId,
+    requestOffset: offset,
+    lastOffset: offset,
+    tenant: tenantOf(event),
+    playbook: typeof event.attrs["playbook"] === "string" ? event.attrs["playbook"] : "none",
+    ...(parentExecutionId === undefined ? {} : { parentExecutionId }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+    status: "requested",
+    requestedAtMs: ingestedAtMs,
+  };
 }
 
 function requestedRow({ event, offset, ingestedAtMs }: LogRecord, actionId: ActionId): ActionRow {

@@ -88,12 +88,18 @@ export function upgradeTables(db: Database): void {
   if (version < schemaVersion) bringUp(db, version);
 }
 
+/** Rolls back by itself where it fails: a closed connection may hold the file until it is collected. */
 function bringUp(db: Database, version: number): void {
   db.exec("BEGIN IMMEDIATE");
-  for (const statements of versions.slice(version)) db.exec(statements);
-  db.exec(`PRAGMA application_id = ${String(applicationId)}`);
-  db.exec(`PRAGMA user_version = ${String(schemaVersion)}`);
-  db.exec("COMMIT");
+  try {
+    for (const statements of versions.slice(version)) db.exec(statements);
+    db.exec(`PRAGMA application_id = ${String(applicationId)}`);
+    db.exec(`PRAGMA user_version = ${String(schemaVersion)}`);
+    db.exec("COMMIT");
+  } catch (thrown) {
+    if (db.isTransaction) db.exec("ROLLBACK");
+    throw thrown;
+  }
 }
 
 /** The one number that a pragma gives. */

@@ -245,6 +245,12 @@ describe("the file", () => {
     for (let at = 0; at < 20; at += 1) {
       const request = requestOf(`r${String(at)}`);
       await log.append([request, eventOf({ key: `k${String(at)}`, execution: "run-1" })]);
+      const execution = `exe-${String(at)}`;
+      const parent = "run-1";
+      await log.append([
+        eventOf({ type: "execution.requested", execution, parent }),
+        eventOf({ type: "execution.completed", execution, parent }),
+      ]);
       const action = request.action_id ?? expect.fail("a request has an action");
       await log.append([eventOf({ type: "action.succeeded", action })]);
     }
@@ -253,12 +259,14 @@ describe("the file", () => {
       "events.normalized": 1,
       "actions.requested": 1,
       "actions.result": 1,
+      decisions: 1,
     });
-    expect(removed).toBe(59);
+    expect(removed).toBe(99);
     const count = (table: string) => rowOf(`SELECT count(*) AS n FROM ${table}`);
     expect(count("events")).toEqual({ n: 1 });
     expect(count("keys")).toEqual({ n: 0 });
     expect(count("actions")).toEqual({ n: 0 });
+    expect(count("executions")).toEqual({ n: 0 });
     expect(count("threads")).toEqual({ n: 2 });
   });
 });
