@@ -36,8 +36,10 @@ export type MemoryDisk = {
   readonly keys: Map<string, Offset>;
   readonly actions: Map<ActionId, ActionRow>;
   readonly executions: Map<ExecutionId, ExecutionRow>;
-  /** The events of each action and of each execution, rising; see `threadKeys`. */
-  readonly threads: Map<string, LogRecord[]>;
+  /** The events of each action, rising. */
+  readonly threads: Map<ActionId, LogRecord[]>;
+  /** The events of each execution, and those of its children that name it as their parent, rising. */
+  readonly executionThreads: Map<ExecutionId, LogRecord[]>;
   readonly timers: Map<string, TimerRow>;
   readonly snapshots: Map<
     string,
@@ -53,6 +55,7 @@ export function createMemoryDisk(): MemoryDisk {
     actions: new Map(),
     executions: new Map(),
     threads: new Map(),
+    executionThreads: new Map(),
     timers: new Map(),
     snapshots: new Map(),
   };
@@ -173,21 +176,27 @@ function memoryStore(
 function keepRecord(disk: MemoryDisk, record: LogRecord): void {
   disk.records.set(record.offset, record);
   disk.head = record.offset;
-  for (const key of threadKeys(record)) {
-    const thread = disk.threads.get(key);
-    if (thread === undefined) disk.threads.set(key, [record]);
-    else thread.push(record);
-  }
+  const action = record.event.action_id;
+  if (action !== undefined) addTo(disk.threads, action, record);
+  for (const id of executionsOf(record)) addTo(disk.executionThreads, id, record);
 }
 
-/** The action and the executions whose threads an event is in. */
-function threadKeys({ event }: LogRecord): ReadonlySet<string> {
-  const { action_id: action, execution_id: execution, parent_execution_id: parent } = event;
-  const keys = new Set<string>();
-  if (action !== undefined) keys.add(`action ${action}`);
-  if (execution !== undefined) keys.add(`execution ${execution}`);
-  if (parent !== undefined) keys.add(`execution ${parent}`);
-  return keys;
+/** The executions whose threads an event is in, each once. */
+function executionsOf({ event }: LogRecord): ReadonlySet<ExecutionId> {
+  const { execution_id: execution, parent_execution_id: parent } = event;
+  return new Set([execution, parent].filter((id) => id !== undefined));
+}
+
+function addTo<Id>(threads: Map<Id, LogRecord[]>, id: Id, record: LogRecord): void {
+  const thread = threads.get(id);
+  if (thread === undefined) threads.set(id, [record]);
+  else thread.push(record);
+}
+
+function dropFrom<Id>(threads: Map<Id, LogRecord[]>, id: Id, offset: Offset): void {
+  const rest = threads.get(id)?.filter((record) => record.offset !== offset);
+  if (rest === undefined || rest.length === 0) threads.delete(id);
+  else threads.set(id, rest);
 }
 
 function keepWrites(disk: MemoryDisk, writes: StageWrites): void {
@@ -211,12 +220,12 @@ function readsOf(disk: MemoryDisk): CommitStore["reads"] {
     actionThread: (id, to = Infinity) => {
       const start = requestOffset(disk, id);
       if (start === undefined) return [];
-      const thread = disk.threads.get(`action ${id}`) ?? [];
+      const thread = disk.threads.get(id) ?? [];
       return thread.filter(({ offset }) => offset >= start && offset <= to);
     },
     execution: (id) => disk.executions.get(id),
     executionThread: (id, { from, to = Infinity, limit = Infinity }) => {
-      const thread = disk.threads.get(`execution ${id}`) ?? [];
+      const thread = disk.executionThreads.get(id) ?? [];
       const start = placeOf(thread, from);
       return thread.slice(start, Math.min(start + limit, placeOf(thread, to + 1)));
     },
@@ -334,16 +343,13 @@ function dropRecord(disk: MemoryDisk, record: LogRecord): void {
   disk.records.delete(offset);
   const hash = keyHashOf(event);
   if (hash !== undefined) disk.keys.delete(hash);
-  if (event.action_id !== undefined && event.event_type === "action.requested") {
-    disk.actions.delete(event.action_id);
+  const { action_id: action, execution_id: execution } = event;
+  if (action !== undefined) {
+    if (event.event_type === "action.requested") disk.actions.delete(action);
+    dropFrom(disk.threads, action, offset);
   }
-  const execution = event.execution_id;
   if (execution !== undefined && disk.executions.get(execution)?.requestOffset === offset) {
     disk.executions.delete(execution);
   }
-  for (const key of threadKeys(record)) {
-    const rest = disk.threads.get(key)?.filter((other) => other.offset !== offset);
-    if (rest === undefined || rest.length === 0) disk.threads.delete(key);
-    else disk.threads.set(key, rest);
-  }
+  for (const id of executionsOf(record)) dropFrom(disk.executionThreads, id, offset);
 }
