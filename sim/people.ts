@@ -140,8 +140,7 @@ export function createPeople(world: {
 
   const cancel = (): readonly NewEvent[] => {
     const found = someRequest();
-    const cause =
-      found === undefined ? undefined : disk.threads.get(`action ${found.action}`)?.[0]?.event;
+    const cause = found === undefined ? undefined : disk.threads.get(found.action)?.[0]?.event;
     if (found === undefined || cause === undefined) return [];
     const at = { ts: timestamp(clock.nowMs()), causationId: cause.event_id, attempt: 1 };
     return [cancelRequestedEvent(identityOf(cause, found.action), at, { reason: "not needed" })];

@@ -149,7 +149,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
       await clock.settle();
     },
     story: (id) =>
-      (disk.threads.get(`action ${id}`) ?? [])
+      (disk.threads.get(id) ?? [])
         .filter(({ event }) => event.tags["anomaly"] === undefined)
         .map(
           ({ event }) => `${event.event_type.replace("action.", "")}/${String(event.attempt ?? 0)}`,

@@ -186,7 +186,7 @@ describe("3. a kernel that starts again", () => {
     const node = await startNode({ executors: [createHandExecutor()] });
     const { action_id: id } = ask("a");
     await node.put(ask("a"));
-    const started = present(node.disk.threads.get(`action ${id}`)?.at(-1), "its start").event;
+    const started = present(node.disk.threads.get(id)?.at(-1), "its start").event;
     node.crash();
     const { clock, disk } = node;
     const next = await startNode({
@@ -197,7 +197,7 @@ describe("3. a kernel that starts again", () => {
     });
     const at = { ts: started.ts, causationId: started.event_id, attempt: 1 };
     await next.put(succeededEvent(identityOf(started, id), at, "late"));
-    expect(disk.threads.get(`action ${id}`)?.at(-1)?.event.tags["anomaly"]).toBe("superseded");
+    expect(disk.threads.get(id)?.at(-1)?.event.tags["anomaly"]).toBe("superseded");
     expect(disk.actions.get(id)?.status).toBe("retrying");
   });
 
