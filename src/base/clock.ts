@@ -15,8 +15,11 @@ export type Clock = {
 
 /** RFC 3339, UTC, milliseconds: `2026-11-24T05:00:00.000Z`. */
 export function timestamp(atMs: number): string {
-  return new Date(atMs).toISOString();
+  if (atMs !== lastWritten.atMs) lastWritten = { atMs, text: new Date(atMs).toISOString() };
+  return lastWritten.text;
 }
+
+let lastWritten = { atMs: 0, text: "1970-01-01T00:00:00.000Z" };
 
 const rfc3339 =
   /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.\d+)?(?:[Zz]|[+-](\d{2}):(\d{2}))$/;
@@ -29,6 +32,17 @@ const rfc3339 =
  *   Source: RFC 3339, section 5.6.
  */
 export function parseTimestampMs(text: string): number | undefined {
+  if (text !== lastRead.text) lastRead = { text, atMs: readTimestamp(text) };
+  return lastRead.atMs;
+}
+
+/** The events of one commit carry one time: the text that was read last is not read again. */
+let lastRead: { readonly text: string; readonly atMs: number | undefined } = {
+  text: "",
+  atMs: undefined,
+};
+
+function readTimestamp(text: string): number | undefined {
   const parts = rfc3339.exec(text);
   if (parts === null) return undefined;
   const [year, month, day, hour, minute, second, zoneHour, zoneMinute] = parts

@@ -223,7 +223,11 @@ function isEmpty(members: JsonObject): boolean {
 }
 
 function defined(members: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(members).filter(([, member]) => member !== undefined));
+  for (const name in members) {
+    if (members[name] !== undefined) continue;
+    return Object.fromEntries(Object.entries(members).filter(([, member]) => member !== undefined));
+  }
+  return members;
 }
 
 function refused(id: EventId, why: string): Result<never, DeedError> {
