@@ -19,6 +19,8 @@ const delayMs = Type.Number({ minimum: 0, maximum: requestLimits.delayMsMax });
 
 const key = Type.String({ minLength: 1, maxLength: 512 });
 
+const secretName = Type.String({ maxLength: requestLimits.secretNameCharsMax });
+
 /** What an action is asked with, by whoever asks: the members of `attrs` that people choose. */
 export const requestMembers = {
   command,
@@ -55,6 +57,25 @@ export const requestMembers = {
       },
       strict,
     ),
+  ),
+  secrets: Type.Optional(
+    Type.Array(
+      Type.Array(Type.Union([secretName, Type.Integer({ minimum: 0 })]), {
+        minItems: 1,
+        maxItems: requestLimits.secretPathMax,
+      }),
+      {
+        maxItems: requestLimits.secretsMax,
+        description:
+          "Paths in args of strings that name the keychain, rendered by the worker alone: Bearer {{ keychain.api.token }}",
+      },
+    ),
+  ),
+  keychain: Type.Optional(
+    Type.Record(Type.String(), secretName, {
+      maxProperties: requestLimits.secretsMax,
+      description: "The credential's alias for names of the keychain that are not the alias itself",
+    }),
   ),
   compensate: Type.Optional(Type.Object({ command, args }, strict)),
 };

@@ -84,6 +84,13 @@ const outside: readonly (readonly [JsonObject, string, string])[] = [
     "rate is not a limit with a key",
     "/rate/per_sec",
   ],
+  [{ secrets: {} }, "secrets is not a list of paths", "/secrets"],
+  [{ secrets: [[]] }, "secrets is not a list of paths", "/secrets/0"],
+  [{ secrets: [["a", -1]] }, "secrets is not a list of paths", "/secrets/0/1"],
+  [{ secrets: [[null]] }, "secrets is not a list of paths", "/secrets/0/0"],
+  [{ secrets: Array(1_001).fill(["a"]) }, "secrets is not a list of paths", "/secrets"],
+  [{ keychain: ["api"] }, "keychain does not give an alias to each name", "/keychain"],
+  [{ keychain: { api: 7 } }, "keychain does not give an alias to each name", "/keychain/api"],
   [
     { compensate: 7 },
     "compensate cannot be asked for: its form is not {command, args}",
@@ -125,6 +132,10 @@ test("what stands exactly at the limits is taken by both", () => {
     retry: { attempts: 1_000, initial_ms: 0, max_ms: 86_400_000, multiplier: 100 },
     concurrency: { key: "a", limit: 1_000_000 },
     rate: { key: "b", limit: 10_000, per_sec: 604_800 },
+    secrets: Array<(string | number)[]>(1_000).fill(
+      Array<string | number>(64).fill("a".repeat(512)),
+    ),
+    keychain: { api: "a".repeat(512), db: "" },
     compensate: { command: "job.undo", args: { id: 1 } },
   };
   expect(requestProblem(attrs)).toBeUndefined();

@@ -42,6 +42,9 @@ export type RateLimit = { readonly key: string; readonly limit: number; readonly
 
 export type CommandCall = { readonly command: string; readonly args: JsonObject };
 
+/** Members and indexes from the top of `args`. */
+export type SecretPath = readonly (string | number)[];
+
 /** `attrs` of `action.requested`. */
 export type RequestAttrs = CommandCall & {
   /** Seconds from the request's `ts`; not started by then: `ttl_expired`. */
@@ -53,6 +56,13 @@ export type RequestAttrs = CommandCall & {
   readonly rate?: RateLimit;
   /** Requested as a new action where this one fails. */
   readonly compensate?: CommandCall;
+  /**
+   * Paths in `args` of strings that name the keychain, as written (`Bearer {{ keychain.api.token }}`):
+   * rendered in the executor's worker alone, so that no event holds what they stand for.
+   */
+  readonly secrets?: readonly SecretPath[];
+  /** The credential that a name of the keychain stands for, where it has another alias. */
+  readonly keychain?: { readonly [name: string]: string };
   /** The failed action that this one makes good. */
   readonly compensates?: ActionId;
   /** The dead-lettered action that a person asked for again. */
@@ -122,6 +132,10 @@ export const requestLimits = {
   rateMax: 10_000,
   /** A week. */
   ratePerSecMax: 604_800,
+  secretsMax: 1_000,
+  /** Parts of the path to one secret, and characters of each. */
+  secretPathMax: 64,
+  secretNameCharsMax: 512,
 } as const;
 
 export const commandPattern = "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$";
@@ -147,12 +161,18 @@ export function requestProblem(attrs: JsonObject): string | undefined {
       `must be a number > 0, at most ${String(requestLimits.timeoutSecMax)}`,
     );
   }
-  const { concurrency, rate, retry, compensate } = attrs;
+  const { concurrency, rate, retry, secrets, keychain, compensate } = attrs;
   if (concurrency !== undefined && !isLimit(concurrency, requestLimits.concurrencyMax)) {
     return unfit("concurrency", "is not a limit with a key");
   }
   if (rate !== undefined && !isRate(rate)) return unfit("rate", "is not a limit with a key");
   if (retry !== undefined && !isRetryPolicy(retry)) return unfit("retry", "is not a retry policy");
+  if (secrets !== undefined && !areSecretPaths(secrets)) {
+    return unfit("secrets", "is not a list of paths");
+  }
+  if (keychain !== undefined && !isKeychain(keychain)) {
+    return unfit("keychain", "does not give an alias to each name");
+  }
   if (compensate === undefined) return undefined;
   const undo = isJsonObject(compensate) ? callProblem(compensate) : "form is not {command, args}";
   return undo === undefined ? undefined : unfit("compensate", `cannot be asked for: its ${undo}`);
@@ -189,6 +209,29 @@ function isRate(rate: Json): boolean {
   if (!isLimit(rate, requestLimits.rateMax)) return false;
   const { per_sec: perSec } = rate;
   return isWithin(perSec, [0, requestLimits.ratePerSecMax]) && perSec !== 0;
+}
+
+function areSecretPaths(secrets: Json): boolean {
+  const { secretsMax } = requestLimits;
+  return isList(secrets) && secrets.length <= secretsMax && secrets.every(isSecretPath);
+}
+
+function isSecretPath(path: Json): boolean {
+  if (!isList(path) || path.length < 1 || path.length > requestLimits.secretPathMax) return false;
+  return path.every((part) =>
+    typeof part === "number" ? Number.isInteger(part) && part >= 0 : typeof part === "string",
+  );
+}
+
+function isKeychain(keychain: Json): boolean {
+  if (!isJsonObject(keychain)) return false;
+  const { secretsMax } = requestLimits;
+  const aliases = Object.values(keychain);
+  return aliases.length <= secretsMax && aliases.every((alias) => typeof alias === "string");
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
 }
 
 function isOptional(value: Json | undefined, range: readonly [number, number]): boolean {

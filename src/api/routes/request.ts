@@ -202,10 +202,13 @@ function checkTags(tags: RequestBody["tags"]): void {
 /** Compiled once for each schema, which lives as long as its executor. */
 const validators = new WeakMap<TSchema, Validator>();
 
-/** What an executor of this node would refuse is refused before it becomes a fact. */
+/**
+ * What an executor of this node would refuse is refused before it becomes a fact; but where secrets are
+ * still to be put in, which the worker does before it checks.
+ */
 function checkArgs(context: Context, attrs: RequestAttrs): void {
   const schema = infoOf(context, attrs.command)?.argsSchema;
-  if (schema === undefined) return;
+  if (schema === undefined || attrs.secrets !== undefined) return;
   let validator = validators.get(schema);
   if (validator === undefined) validators.set(schema, (validator = Compile(schema)));
   if (validator.Check(attrs.args)) return;
