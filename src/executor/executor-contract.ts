@@ -14,6 +14,7 @@ import { actionIdOf, workerId } from "../event/ids.ts";
 import { createArgsCheck } from "./args.ts";
 import { createMemoryBlobs } from "./blob/memory.ts";
 import { storeValue } from "./blob.ts";
+import { noCredentials } from "./credential.ts";
 import type { ExecutionContext, Executor } from "./executor.ts";
 import { createWorker } from "./worker.ts";
 
@@ -54,6 +55,7 @@ export function contextOf(
     signal,
     progress: (percent, message) => told.push([percent, message]),
     keep: (value) => storeValue(blobs, value),
+    credentials: { resolve: (alias) => noCredentials.resolve(alias, "default") },
     told,
   };
 }

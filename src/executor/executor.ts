@@ -13,6 +13,7 @@
 import type { TSchema } from "typebox";
 import type { Json, JsonObject } from "../base/json.ts";
 import type { ActionId } from "../event/ids.ts";
+import type { AttemptCredentials } from "./credential.ts";
 
 export type ExecutionContext = {
   readonly actionId: ActionId;
@@ -25,6 +26,11 @@ export type ExecutionContext = {
   readonly progress: (percent: number | undefined, message?: string) => void;
   /** Stores a value that is too large for an event: the reference is returned in its place. */
   readonly keep: (value: Json) => Promise<BlobRef>;
+  /**
+   * Credentials of the attempt's tenant. Whatever an attempt reports is cleared of what was revealed to it:
+   * an executor that takes a secret another way, or keeps it from an earlier attempt, is not covered.
+   */
+  readonly credentials: AttemptCredentials;
 };
 
 /**

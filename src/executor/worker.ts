@@ -16,9 +16,11 @@
  * 5. A result that is too large for an event goes into a blob; its reference is reported.
  * 6. Time-outs: an attempt that runs longer than `timeout_sec` is aborted, and tried again only where its
  *    executor promised that it may.
+ * 7. What was revealed to an attempt is in none of its reports: results, errors, progress and blobs are
+ *    cleared of it before they leave, and before they are cut.
  */
 import { timestamp, type Clock } from "../base/clock.ts";
-import type { Json } from "../base/json.ts";
+import type { Json, JsonObject } from "../base/json.ts";
 import {
   cancelledEvent,
   failedEvent,
@@ -36,8 +38,10 @@ import { tenantOf, type DeedEvent, type NewEvent } from "../event/envelope.ts";
 import type { ActionId, EventId, WorkerId } from "../event/ids.ts";
 import { createArgsCheck } from "./args.ts";
 import { storeValue } from "./blob.ts";
+import { noCredentials, type AttemptCredentials, type Credentials } from "./credential.ts";
 import type { BlobRef, BlobStore, ExecutionContext, Executor } from "./executor.ts";
 import { isFinal, recordable, timeoutError } from "./worker/failure.ts";
+import { createTaint, type Taint } from "./worker/taint.ts";
 
 /** One attempt, as the committed log assigned it. */
 export type Assignment = {
@@ -59,6 +63,16 @@ export type Worker = {
   readonly stop: (graceMs: number) => Promise<void>;
 };
 
+/**
+ * Gives the arguments of a request with all in place that its `secrets` stand for.
+ *
+ * @throws {Fault}
+ */
+export type RenderSecrets = (
+  request: RequestAttrs,
+  credentials: AttemptCredentials,
+) => Promise<JsonObject>;
+
 export type WorkerOptions = {
   readonly id: WorkerId;
   readonly executors: readonly Executor[];
@@ -66,6 +80,10 @@ export type WorkerOptions = {
   readonly report: (events: readonly NewEvent[]) => Promise<unknown>;
   readonly clock: Clock;
   readonly blobs: BlobStore;
+  /** Default: none. */
+  readonly credentials?: Credentials;
+  /** Default: a request with secrets fails. */
+  readonly renderSecrets?: RenderSecrets;
   readonly leaseMs: number;
   /** Results whose JSON is larger go into a blob, bytes. Default 64 KiB. */
   readonly inlineBytesMax?: number;
@@ -82,6 +100,8 @@ type Attempt = {
   readonly deadlineMs: number;
   nextBeatMs: number;
   controller: AbortController | undefined;
+  /** There once it asked for a secret. */
+  taint: Taint | undefined;
   /** Why it was aborted; decides what is reported. */
   ended: Ended | undefined;
   endedAtMs: number;
@@ -122,19 +142,38 @@ export function createWorker(options: WorkerOptions): Worker {
     const { executor } = attempt;
     let report: NewEvent | undefined;
     try {
-      const args = checkedArgs(executor, attempt.attrs.args);
+      const { attrs } = attempt;
+      const given = attrs.secrets === undefined ? attrs.args : await withSecrets(attempt);
+      const args = checkedArgs(executor, given);
       const result = await executor.execute(args, contextOf(attempt));
       attempt.settled = attempt.ended === undefined;
       report = attempt.settled
-        ? success(attempt, await inlined(attempt, result))
+        ? success(attempt, await inlined(attempt, attempt.taint?.value(result) ?? result))
         : abortedReport(attempt);
     } catch (thrown) {
       report =
-        attempt.ended === undefined ? failure(attempt, recordable(thrown)) : abortedReport(attempt);
+        attempt.ended === undefined
+          ? failure(attempt, recordable(thrown, attempt.taint?.error))
+          : abortedReport(attempt);
     }
     attempt.settled = true;
     if (report !== undefined) await deliver(attempt, report);
     finish(attempt);
+  };
+
+  const credentialsOf = (attempt: Attempt): Taint => {
+    const { request } = attempt.assignment;
+    attempt.taint ??= createTaint(options.credentials ?? noCredentials, tenantOf(request));
+    return attempt.taint;
+  };
+
+  const withSecrets = async (attempt: Attempt): Promise<JsonObject> => {
+    const { renderSecrets } = options;
+    if (renderSecrets === undefined)
+      throw fault("unprocessable", "Cannot run the request as this worker puts in no secrets");
+    const args = await renderSecrets(attempt.attrs, credentialsOf(attempt));
+    if (attempt.ended !== undefined) throw fault("cancelled", "The attempt was ended");
+    return args;
   };
 
   const abortedReport = (attempt: Attempt): NewEvent | undefined => {
@@ -270,10 +309,14 @@ export function createWorker(options: WorkerOptions): Worker {
       progress: (percent, message) => {
         attempt.progress = {
           percent: Number.isFinite(percent) ? Math.min(100, Math.max(0, percent ?? 0)) : undefined,
-          message: message?.slice(0, progressCharsMax),
+          message: (message === undefined
+            ? undefined
+            : (attempt.taint?.text(message) ?? message)
+          )?.slice(0, progressCharsMax),
         };
       },
-      keep: (value) => keep(attempt, value),
+      keep: (value) => keep(attempt, attempt.taint?.value(value) ?? value),
+      credentials: { resolve: (alias) => credentialsOf(attempt).resolve(alias) },
     };
   };
 
@@ -351,6 +394,7 @@ export function createWorker(options: WorkerOptions): Worker {
         deadlineMs: nowMs + timeoutMs,
         nextBeatMs: nowMs + leaseMs / 3,
         controller: undefined,
+        taint: undefined,
         ended: undefined,
         endedAtMs: 0,
         settled: false,

@@ -5,9 +5,16 @@ const messageCharsMax = 4_000;
 
 const detailCharsMax = 64 * 1024;
 
-/** Whatever was thrown, as an error that fits an event: a long message is cut, a huge detail left out. */
-export function recordable(thrown: unknown): DeedError {
-  const { kind, message, retryable, detail } = toDeedError(thrown);
+/**
+ * Whatever was thrown, as an error that fits an event: a long message is cut, a huge detail left out.
+ *
+ * @param clear takes out what no event may hold, before anything is cut.
+ */
+export function recordable(
+  thrown: unknown,
+  clear: (error: DeedError) => DeedError = (error) => error,
+): DeedError {
+  const { kind, message, retryable, detail } = clear(toDeedError(thrown));
   const short =
     message.length <= messageCharsMax ? message : `${message.slice(0, messageCharsMax)} …`;
   const error = { kind, message: short, retryable };
