@@ -102,5 +102,10 @@ export const drivers = {
   commander: ["src/cli"],
   "@marcbachmann/cel-js": ["src/decider/rule"],
   "@noble/hashes": ["src/base"],
-  "node:child_process": ["src/executor/shell", "src/executor/python", "src/cli"],
+  "node:child_process": [
+    "src/executor/shell",
+    "src/executor/python",
+    "src/executor/credential",
+    "src/cli",
+  ],
 };
