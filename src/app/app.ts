@@ -8,6 +8,10 @@ import type { Clock } from "../base/clock.ts";
 import { fault } from "../event/error.ts";
 import { workerId } from "../event/ids.ts";
 import { createFolderBlobs } from "../executor/blob/folder.ts";
+import {
+  createCredentials,
+  type ConfiguredCredentials,
+} from "../executor/credential/credentials.ts";
 import type { Executor } from "../executor/executor.ts";
 import { createHttp } from "../executor/http/http.ts";
 import { createNoop } from "../executor/noop/noop.ts";
@@ -22,6 +26,7 @@ import { fileSource } from "../source/file/file.ts";
 import { probeSource } from "../source/probe/probe.ts";
 import type { Source, SourceContext } from "../source/source.ts";
 import type { Config, SourceConfig } from "./config.ts";
+import { renderKeychain } from "./keychain.ts";
 import { createMetrics } from "./metrics.ts";
 import { createReadiness } from "./readiness.ts";
 import { watchRuleFiles } from "./rule-files.ts";
@@ -94,12 +99,16 @@ async function startParts(
   const readiness = createReadiness(log, clock);
   const watched: Log = { ...log, append: readiness.append };
   const executors = executorsOf(config);
+  const credentials = credentialsOf(config, clock, warn);
+  ends.push(credentials.close);
   const worker = createWorker({
     id: workerId(`local-${randomUUID()}`),
     executors,
     report: watched.append,
     clock,
     blobs: createFolderBlobs(join(config.data, "blobs")),
+    credentials,
+    renderSecrets: renderKeychain,
     leaseMs: config.leaseMs,
     warn,
   });
@@ -158,6 +167,10 @@ async function listen(api: Api, { host, port }: Config): Promise<string> {
       throw fault("unavailable", `${at} as the system refuses it (${code}): ${wayOut}`);
     throw thrown;
   }
+}
+
+function credentialsOf(config: Config, clock: Clock, warn: Warn): ConfiguredCredentials {
+  return createCredentials({ entries: config.credentials, env: process.env, clock, warn });
 }
 
 function executorsOf({ http, shell, python }: Config): readonly Executor[] {

@@ -71,6 +71,27 @@ const probeSource = Type.Object(
   strict,
 );
 
+/** Which members belong to which `from` is told by `config/credentials.ts`, in words. */
+const credential = Type.Object(
+  {
+    from: Type.Enum(["env", "file", "command"]),
+    names: Type.Optional(Type.Record(Type.String(), text)),
+    prefix: Type.Optional(text),
+    path: Type.Optional(text),
+    argv: Type.Optional(Type.Array(text, { minItems: 1 })),
+    env_pass: Type.Optional(Type.Array(text)),
+    timeout: Type.Optional(duration),
+    format: Type.Optional(Type.Enum(["object", "value"])),
+    tenants: Type.Optional(Type.Array(text)),
+    fields: Type.Optional(
+      Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()])),
+    ),
+    open: Type.Optional(Type.Array(text)),
+    cache: Type.Optional(duration),
+  },
+  strict,
+);
+
 /** `deed.yaml` as people write it. */
 export const configSchema = Type.Object(
   {
@@ -161,6 +182,7 @@ export const configSchema = Type.Object(
         strict,
       ),
     ),
+    credentials: Type.Optional(Type.Record(text, credential)),
     rules: Type.Optional(Type.Array(text)),
     sources: Type.Optional(Type.Array(Type.Union([fileSource, probeSource]))),
   },

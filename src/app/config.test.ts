@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { formatProblem } from "../base/document.ts";
+import type { CredentialEntry } from "../executor/credential/credentials.ts";
 import { loadConfig, type Config, type Environment } from "./config.ts";
 import { overrides } from "./config/environment.ts";
 import { parseListen } from "./config/listen.ts";
@@ -44,6 +45,7 @@ describe("what a file says", () => {
       tokens: [],
       leaseMs: 30_000,
       graceMs: 5_000,
+      credentials: new Map(),
       rules: [],
       sources: [],
       warnings: [],
@@ -66,6 +68,10 @@ executors:
   http: { allow_hosts: [a.example], concurrency: 4, timeout: 5s, response_bytes_max: 100 }
   shell: { allow: [["./a.sh", "x"]], cwd_root: work, env_pass: [HOME], concurrency: 2, timeout: 1m }
   python: { enabled: false, interpreter: venv/bin/python, cwd: scripts, env_pass: [TZ], concurrency: 3, timeout: 2m }
+credentials:
+  api: { from: env, names: { token: API_TOKEN }, prefix: DEED_API_, tenants: [ops], cache: 0s }
+  pg: { from: file, path: secrets/pg.json, fields: { host: db, port: 5432 }, open: [user] }
+  vault: { from: command, argv: [bin/vault, get], env_pass: [VAULT_ADDR], timeout: 3s, format: value }
 rules: [rules, /etc/deed/rules]
 sources:
   - { kind: file, name: jobs, path: jobs.jsonl, interval: 250ms, mapping: { event_type: a, entity_id: b, ts: c } }
@@ -109,6 +115,43 @@ sources:
         concurrency: 3,
         timeoutMs: 120_000,
       },
+      credentials: new Map<string, CredentialEntry>([
+        [
+          "api",
+          {
+            source: { from: "env", names: { token: "API_TOKEN" }, prefix: "DEED_API_" },
+            tenants: ["ops"],
+            fields: {},
+            open: [],
+            cacheMs: 0,
+          },
+        ],
+        [
+          "pg",
+          {
+            source: { from: "file", path: join(folder, "secrets/pg.json") },
+            fields: { host: "db", port: 5_432 },
+            open: ["user"],
+            cacheMs: 60_000,
+          },
+        ],
+        [
+          "vault",
+          {
+            source: {
+              from: "command",
+              argv: [join(folder, "bin/vault"), "get"],
+              cwd: folder,
+              envPass: ["VAULT_ADDR"],
+              timeoutMs: 3_000,
+              format: "value",
+            },
+            fields: {},
+            open: [],
+            cacheMs: 60_000,
+          },
+        ],
+      ]),
       rules: [join(folder, "rules"), "/etc/deed/rules"],
       sources: [
         {
@@ -204,6 +247,23 @@ describe("1. every problem is told in its place, with the way out", () => {
       "sources: [{ kind: probe, name: a, entity: b, http: { url: 'ftp://x' } }]",
       'deed.yaml:1:60: "ftp://x" is no http:// or https:// URL',
     ],
+    [
+      "credentials:\n  db: { from: env }",
+      "deed.yaml:2:3: a credential without a place to read it from: give names, as {password: PG_PASSWORD}, or a prefix",
+    ],
+    [
+      "credentials: { db: { from: file, path: a, cache: x } }",
+      'deed.yaml:1:50: "x" is not a duration',
+    ],
+    [
+      "credentials: { db: { from: command, argv: [a], path: b } }",
+      'deed.yaml:1:54: "from: command" has no "path": it has argv, env_pass, timeout, format',
+    ],
+    [
+      "credentials: { db: { from: file } }",
+      "deed.yaml:1:16: a credential without a place to read it from: give the path of the file",
+    ],
+    ["credentials: { db: { from: vault } }", '"from" must be equal to one of the allowed values'],
     ["data: a\n---\ndata: b\n", "a second document: one file holds one configuration"],
   ])("%j", (text, problem) => {
     const found = problems(text);
@@ -310,6 +370,20 @@ describe("3. tokens", () => {
       MY: "s3cret",
     });
     expect(found.join("\n")).not.toContain("s3cret");
+  });
+
+  it("nor a secret that somebody wrote into the file", () => {
+    const found = problems("credentials: { db: { from: env, password: s3cret } }");
+    expect(found.join("\n")).toContain('deed.yaml:1:33: unknown key "password": known here: from');
+    expect(found.join("\n")).not.toContain("s3cret");
+  });
+
+  it("the variables of credentials are known", () => {
+    const text = "credentials: { db: { from: env, names: { a: DEED_A }, prefix: DEED_DB_ } }";
+    const env = { DEED_A: "1", DEED_DB_B: "2", DEED_C: "3" };
+    expect(load(text, env).warnings).toEqual([
+      expect.stringContaining("the environment variable DEED_C is not known"),
+    ]);
   });
 });
 

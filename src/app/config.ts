@@ -11,6 +11,7 @@ import { readDocuments, type DocumentProblem } from "../base/document.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { topics } from "../event/topic.ts";
 import { configSchema } from "./config-schema.ts";
+import { credentialVariables, credentialsOf } from "./config/credentials.ts";
 import {
   environmentProblem,
   unknownVariables,
@@ -95,7 +96,11 @@ function settle(
   const passed = [...(executors?.shell?.env_pass ?? []), ...(executors?.python?.env_pass ?? [])];
   const settled: Config = {
     file,
-    warnings: unknownVariables(env, [...named.filter((name) => name !== undefined), ...passed]),
+    warnings: unknownVariables(env, [
+      ...named.filter((name) => name !== undefined),
+      ...passed,
+      ...credentialVariables(config, env),
+    ]),
     data,
     ...listenOf(reading, tokens),
     tokens,
@@ -109,6 +114,7 @@ function settle(
     retention: retentionOf(reading),
     ...workerOf(reading),
     ...executorsOf(reading),
+    credentials: credentialsOf(reading),
     rules: (rules ?? []).map(at),
     sources: sourcesOf(reading),
   };

@@ -148,6 +148,8 @@ type Loose = { readonly [key: string]: unknown };
 
 type LooseSchema = {
   readonly properties?: { readonly [key: string]: LooseSchema };
+  /** Of a record: one pattern for all keys. */
+  readonly patternProperties?: { readonly [pattern: string]: LooseSchema };
   readonly items?: LooseSchema;
   readonly anyOf?: readonly LooseSchema[];
   readonly const?: unknown;
@@ -157,7 +159,10 @@ type LooseSchema = {
 function schemasAt(schema: TSchema, path: readonly string[]): readonly LooseSchema[] {
   let current: readonly LooseSchema[] = branches(schema);
   for (const key of path) {
-    current = current.flatMap((one) => branches(one.properties?.[key] ?? one.items ?? {}));
+    current = current.flatMap(({ properties, patternProperties, items }) => {
+      const [record] = Object.values(patternProperties ?? {});
+      return branches(properties?.[key] ?? record ?? items ?? {});
+    });
   }
   return current;
 }

@@ -1,6 +1,7 @@
 /** The configuration: as people write it, and as the program uses it. */
 import type { Static } from "typebox";
 import type { Topic } from "../../event/topic.ts";
+import type { CredentialEntry } from "../../executor/credential/credentials.ts";
 import type { LineMapping } from "../../source/file/file.ts";
 import type { ProbeTarget } from "../../source/probe/probe.ts";
 import type { configSchema } from "../config-schema.ts";
@@ -66,6 +67,8 @@ export type Config = {
     readonly concurrency: number | undefined;
     readonly timeoutMs: number | undefined;
   };
+  /** By alias. What they hold is read when it is used. */
+  readonly credentials: ReadonlyMap<string, CredentialEntry>;
   readonly rules: readonly string[];
   readonly sources: readonly SourceConfig[];
 };
