@@ -39,6 +39,8 @@ export type RequestCommand = {
   readonly args: JsonObject;
   /** Paths in `args` of strings that name the keychain, as written: rendered in the executor alone. */
   readonly secrets?: readonly (readonly (string | number)[])[];
+  /** With `secrets`: the credential that a name of the keychain stands for, where that has another name. */
+  readonly keychain?: { readonly [name: string]: string };
   readonly timeoutMs?: number;
 };
 

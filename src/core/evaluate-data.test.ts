@@ -59,6 +59,24 @@ describe("arguments", () => {
     });
   });
 
+  test("a name of the keychain with a credential of another name travels with what names it", () => {
+    const step = (url: string): StepNote => ({ tool: { config: { url } } });
+    const keychain = [
+      { name: "db", kind: "credential_ref", credential: "pg_main" },
+      { name: "api", kind: "bearer" },
+    ];
+    const steps = {
+      start: { ...step("{{ keychain.db.host }}"), next: ["b"] },
+      b: step("http://h"),
+    };
+    const play = new Play({ ...playbook({ steps }), keychain });
+    play.run().proved();
+    expect(play.commands.map((command) => command.keychain)).toEqual([
+      { db: "pg_main" },
+      undefined,
+    ]);
+  });
+
   test("a reference passes through untouched", () => {
     const data = { $ref: "blob:sha256:00", size: 9 };
     const play = new Play(

@@ -64,7 +64,17 @@ export function compileProgram(playbook: Playbook): Result<Program, readonly Pro
     entry,
     workload,
     ...(output === undefined ? {} : { output }),
+    keychain: keychainOf(playbook),
     reach,
     reads: compiler.reads,
   });
+}
+
+/** `keychain: [{name: db, credential: pg_main}]`; a name without a credential is that credential's own. */
+function keychainOf({ keychain }: Playbook): { readonly [name: string]: string } {
+  return Object.fromEntries(
+    keychain.flatMap(({ name, credential }) =>
+      typeof name === "string" && typeof credential === "string" ? [[name, credential]] : [],
+    ),
+  );
 }

@@ -49,7 +49,7 @@ export function dispatch(where: InRun): RequestCommand | DecisionEvent {
     place,
     kind: task.kind,
     ...made.value,
-    ...(task.secrets.length === 0 ? {} : { secrets: task.secrets }),
+    ...secretsOf(task, program),
   };
 }
 
@@ -79,8 +79,22 @@ export function claim(
   };
   const key = commandKey(state.executionId, place);
   const args = { ...config.value, max_rows: rowsMax.value };
-  const secrets = loop.secrets.length === 0 ? {} : { secrets: loop.secrets };
-  return ok({ do: "request", key, place, kind: loop.kind, args, ...secrets });
+  return ok({
+    do: "request",
+    key,
+    place,
+    kind: loop.kind,
+    args,
+    ...secretsOf(loop, program),
+  });
+}
+
+function secretsOf(
+  { secrets }: Pick<TaskProgram, "secrets">,
+  { keychain }: Program,
+): Pick<RequestCommand, "secrets" | "keychain"> {
+  if (secrets.length === 0) return {};
+  return Object.keys(keychain).length === 0 ? { secrets } : { secrets, keychain };
 }
 
 /** What the rules, and the task's own `set`, make of an outcome. */

@@ -14,6 +14,8 @@ export type Program = {
   /** Rendered once, at start, each over the payload and the others. */
   readonly workload: readonly NamedValue[];
   readonly output?: ValueTemplate;
+  /** The credential of each name of the keychain that has another one. */
+  readonly keychain: { readonly [name: string]: string };
   readonly reach: Reach;
   /** Names that any template reads: the data of a step that nobody names is not kept. */
   readonly reads: ReadonlySet<string>;
