@@ -73,13 +73,14 @@ function actionEvent(command: RequestCommand, at: Asking): NewEvent {
 }
 
 /** Kind `action` asks for any command, `approval` for a person's answer; every other kind is a command itself. */
-function attrsOf({ kind, args, secrets, timeoutMs }: RequestCommand): {
+function attrsOf({ kind, args, secrets, keychain, timeoutMs }: RequestCommand): {
   readonly entity?: string;
   readonly attrs: RequestAttrs;
 } {
   const common = {
     retry: { attempts: 1 },
     ...(secrets === undefined ? {} : { secrets }),
+    ...(keychain === undefined ? {} : { keychain }),
     ...(timeoutMs === undefined ? {} : { timeout_sec: timeoutMs / 1_000 }),
   };
   if (kind === "approval") {
@@ -92,9 +93,16 @@ function attrsOf({ kind, args, secrets, timeoutMs }: RequestCommand): {
   if (kind !== "action" || typeof command !== "string") {
     return { attrs: { command: kind, args, ...common } };
   }
+  const member = given === undefined ? "input" : "args";
+  const inner = secrets?.filter(([first]) => first === member).map(([, ...rest]) => rest);
   return {
     ...(typeof entity === "string" && entity !== "" ? { entity } : {}),
-    attrs: { command, args: objectOf(given ?? args["input"]), ...common },
+    attrs: {
+      command,
+      args: objectOf(args[member]),
+      ...common,
+      ...(inner === undefined ? {} : { secrets: inner.filter((path) => path.length > 0) }),
+    },
   };
 }
 
