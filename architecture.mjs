@@ -34,7 +34,7 @@ export const rooms = {
     mayImport: ["base", "event"],
   },
   executor: {
-    is: "the executor port, the worker runtime; http, shell, python, blobs",
+    is: "the executor port, the worker runtime; http, shell, python, postgres, duckdb, blobs",
     port: true,
     mayImport: ["base", "event", "action"],
   },
@@ -94,6 +94,8 @@ export const rooms = {
 export const drivers = {
   "@photostructure/sqlite": ["src/log/sqlite"],
   "node:sqlite": ["src/log/sqlite"],
+  pg: ["src/executor/postgres"],
+  "@duckdb/node-api": ["src/executor/duckdb"],
   undici: ["src/executor/http", "src/client", "src/source/probe"],
   fastify: ["src/api"],
   "@fastify/swagger": ["src/api"],

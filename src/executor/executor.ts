@@ -53,6 +53,8 @@ export type Executor = {
   readonly timeoutMs: number;
   /** @throws {Fault} */
   readonly execute: (args: JsonObject, context: ExecutionContext) => Promise<Json>;
+  /** Lets go of what it keeps for reuse. Called once, after the last attempt has ended. */
+  readonly close?: () => Promise<void>;
 };
 
 /** Where large results lie. One adapter a sub-folder. */
