@@ -1,9 +1,10 @@
 /** What PostgreSQL refused, in the words of the error taxonomy: by SQLSTATE, without values. */
 import { DatabaseError } from "pg";
-import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
+import type { JsonObject } from "../../base/json.ts";
 import { Fault, type ErrorKind } from "../../event/error.ts";
 import type { Bound } from "../sql/bind.ts";
 import { firstWords } from "../sql/lex.ts";
+import { masked } from "../sql/mask.ts";
 
 /** The query that failed, with all that its failures are judged by. */
 export type Asked = {
@@ -138,24 +139,4 @@ function withoutValues({ message, code = "" }: DatabaseError, bound: Bound): str
   if (bound.values.length === 0) return message;
   const quoted = code.startsWith("22") ? message.replace(/".*"/s, '"…"') : message;
   return masked(quoted, bound);
-}
-
-/** Shorter values are no secret, and would take words apart. */
-const maskedCharsMin = 3;
-
-function masked(text: string, { values }: Bound): string {
-  return values
-    .flatMap(({ value }) => textsIn(value))
-    .filter((one) => one.length >= maskedCharsMin)
-    .sort((left, right) => right.length - left.length)
-    .reduce((left, one) => left.replaceAll(one, "…"), text);
-}
-
-function textsIn(value: Json | undefined): readonly string[] {
-  if (value === null || value === undefined || typeof value === "boolean") return [];
-  if (typeof value === "string" || typeof value === "number") return [String(value)];
-  return [
-    JSON.stringify(value),
-    ...(isJsonObject(value) ? Object.values(value) : value).flatMap(textsIn),
-  ];
 }
