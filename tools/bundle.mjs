@@ -1,7 +1,7 @@
 // Bundles a program of this project and the packages it imports into one file. Installs nothing.
 //
 // One file starts three times as fast as the packages' hundreds of modules. What stays in node_modules:
-// SQLite, for its binary, and pino, for its worker.
+// SQLite and DuckDB, for their binaries, and pino, for its worker.
 import { chmodSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -28,7 +28,7 @@ export async function bundleFile(entry, outfile) {
     format: "esm",
     platform: "node",
     target: "node20.19",
-    external: ["@photostructure/sqlite", "pino"],
+    external: ["@photostructure/sqlite", "@duckdb/node-api", "pino"],
     sourcemap: true,
     banner: { js: head },
     logLevel: "warning",

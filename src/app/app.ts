@@ -13,8 +13,10 @@ import {
   type ConfiguredCredentials,
 } from "../executor/credential/credentials.ts";
 import type { Executor } from "../executor/executor.ts";
+import { createDuckdb } from "../executor/duckdb/duckdb.ts";
 import { createHttp } from "../executor/http/http.ts";
 import { createNoop } from "../executor/noop/noop.ts";
+import { createPostgres } from "../executor/postgres/postgres.ts";
 import { createPython } from "../executor/python/python.ts";
 import { createShell } from "../executor/shell/shell.ts";
 import { createWorker } from "../executor/worker.ts";
@@ -101,6 +103,7 @@ async function startParts(
   const executors = executorsOf(config);
   const credentials = credentialsOf(config, clock, warn);
   ends.push(credentials.close);
+  ends.push(() => closeAll(executors));
   const worker = createWorker({
     id: workerId(`local-${randomUUID()}`),
     executors,
@@ -173,7 +176,12 @@ function credentialsOf(config: Config, clock: Clock, warn: Warn): ConfiguredCred
   return createCredentials({ entries: config.credentials, env: process.env, clock, warn });
 }
 
-function executorsOf({ http, shell, python }: Config): readonly Executor[] {
+async function closeAll(executors: readonly Executor[]): Promise<void> {
+  for (const { close } of executors) await close?.();
+}
+
+function executorsOf(config: Config): readonly Executor[] {
+  const { http, shell, python } = config;
   return [
     createNoop(),
     createHttp(
@@ -200,6 +208,14 @@ function executorsOf({ http, shell, python }: Config): readonly Executor[] {
         timeoutMs: python.timeoutMs,
       }),
     }),
+    ...sqlExecutorsOf(config),
+  ];
+}
+
+function sqlExecutorsOf({ postgres, duckdb }: Config): readonly Executor[] {
+  return [
+    createPostgres({ ...defined(postgres), enabled: postgres.enabled }),
+    createDuckdb({ ...defined(duckdb), enabled: duckdb.enabled, root: duckdb.root }),
   ];
 }
 

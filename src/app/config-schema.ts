@@ -10,6 +10,11 @@ const text = Type.String({ minLength: 1 });
 
 const count = Type.Integer({ minimum: 1, maximum: 100_000 });
 
+const memory = Type.String({
+  pattern: "^[1-9][0-9]*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
+  description: "a size, as 512MiB or 2GiB",
+});
+
 const fileSource = Type.Object(
   {
     kind: Type.Literal("file"),
@@ -174,6 +179,34 @@ export const configSchema = Type.Object(
                 env_pass: Type.Optional(Type.Array(text)),
                 concurrency: Type.Optional(count),
                 timeout: Type.Optional(duration),
+              },
+              strict,
+            ),
+          ),
+          postgres: Type.Optional(
+            Type.Object(
+              {
+                enabled: Type.Optional(Type.Boolean()),
+                dsn_env: Type.Optional(text),
+                dsn_file: Type.Optional(text),
+                concurrency: Type.Optional(count),
+                timeout: Type.Optional(duration),
+                result_bytes_max: Type.Optional(Type.Integer({ minimum: 1 })),
+              },
+              strict,
+            ),
+          ),
+          duckdb: Type.Optional(
+            Type.Object(
+              {
+                enabled: Type.Optional(Type.Boolean()),
+                root: Type.Optional(text),
+                external_access: Type.Optional(Type.Boolean()),
+                memory_limit: Type.Optional(memory),
+                threads: Type.Optional(count),
+                concurrency: Type.Optional(count),
+                timeout: Type.Optional(duration),
+                result_bytes_max: Type.Optional(Type.Integer({ minimum: 1 })),
               },
               strict,
             ),

@@ -58,6 +58,7 @@ describe("what a file says", () => {
   });
 
   it("all of it", () => {
+    writeFileSync(join(folder, "dsn"), "postgres://u:p@h/d\n");
     const config = load(`
 data: var
 listen: "[::1]:8000"
@@ -68,6 +69,8 @@ executors:
   http: { allow_hosts: [a.example], concurrency: 4, timeout: 5s, response_bytes_max: 100 }
   shell: { allow: [["./a.sh", "x"]], cwd_root: work, env_pass: [HOME], concurrency: 2, timeout: 1m }
   python: { enabled: false, interpreter: venv/bin/python, cwd: scripts, env_pass: [TZ], concurrency: 3, timeout: 2m }
+  postgres: { dsn_file: dsn, concurrency: 5, timeout: 3m, result_bytes_max: 200 }
+  duckdb: { enabled: false, root: tables, external_access: true, memory_limit: 2GiB, threads: 4, concurrency: 6, timeout: 4m, result_bytes_max: 300 }
 credentials:
   api: { from: env, names: { token: API_TOKEN }, prefix: DEED_API_, tenants: [ops], cache: 0s }
   pg: { from: file, path: secrets/pg.json, fields: { host: db, port: 5432 }, open: [user] }
@@ -114,6 +117,23 @@ sources:
         envPass: ["TZ"],
         concurrency: 3,
         timeoutMs: 120_000,
+      },
+      postgres: {
+        enabled: true,
+        dsn: "postgres://u:p@h/d",
+        concurrency: 5,
+        timeoutMs: 180_000,
+        resultBytesMax: 200,
+      },
+      duckdb: {
+        enabled: false,
+        root: join(folder, "tables"),
+        externalAccess: true,
+        memoryLimit: "2GiB",
+        threads: 4,
+        concurrency: 6,
+        timeoutMs: 240_000,
+        resultBytesMax: 300,
       },
       credentials: new Map<string, CredentialEntry>([
         [
@@ -406,9 +426,16 @@ it.each(["", "host", "1.2.3.4", "::1:80", "a:70000", "http://a:80", "a:b"])(
 
 it.each([
   ["", false],
-  ["executors: { python: {} }", true],
-  ["executors: { python: { interpreter: python3.12 } }", true],
-  ["executors: { python: { enabled: false } }", false],
-])("python runs only where it is configured: %j", (text, enabled) => {
-  expect(load(text).python.enabled).toBe(enabled);
+  ["executors: { python: {}, postgres: {}, duckdb: {} }", true],
+  [
+    "executors: { python: { interpreter: python3.12 }, postgres: { timeout: 1s }, duckdb: { root: x } }",
+    true,
+  ],
+  [
+    "executors: { python: { enabled: false }, postgres: { enabled: false }, duckdb: { enabled: false } }",
+    false,
+  ],
+])("what runs code or SQL runs only where it is configured: %j", (text, enabled) => {
+  const { python, postgres, duckdb } = load(text);
+  expect([python.enabled, postgres.enabled, duckdb.enabled]).toEqual([enabled, enabled, enabled]);
 });

@@ -22,6 +22,7 @@ import { listenOf } from "./config/listen.ts";
 import { durationMs, type Reading } from "./config/reading.ts";
 import type { Config, ConfigFile, Environment } from "./config/shape.ts";
 import { sourcesOf } from "./config/sources.ts";
+import { sqlExecutorsOf } from "./config/sql.ts";
 import { tokensOf } from "./config/tokens.ts";
 
 export type { Config, Environment, SourceConfig } from "./config/shape.ts";
@@ -92,7 +93,11 @@ function settle(
   const { api, log, rules, executors } = config;
   const data = at(config.data ?? "data");
   const tokens = tokensOf(reading, env);
-  const named = [api?.token_env, ...(api?.tokens ?? []).map((one) => one.token_env)];
+  const named = [
+    api?.token_env,
+    ...(api?.tokens ?? []).map((one) => one.token_env),
+    executors?.postgres?.dsn_env,
+  ];
   const passed = [...(executors?.shell?.env_pass ?? []), ...(executors?.python?.env_pass ?? [])];
   const settled: Config = {
     file,
@@ -115,6 +120,7 @@ function settle(
     ...workerOf(reading),
     ...executorsOf(reading),
     credentials: credentialsOf(reading),
+    ...sqlExecutorsOf(reading, env, data),
     rules: (rules ?? []).map(at),
     sources: sourcesOf(reading),
   };

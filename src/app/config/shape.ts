@@ -69,6 +69,24 @@ export type Config = {
   };
   /** By alias. What they hold is read when it is used. */
   readonly credentials: ReadonlyMap<string, CredentialEntry>;
+  readonly postgres: {
+    readonly enabled: boolean;
+    /** Where a query without `auth` goes. */
+    readonly dsn: string | undefined;
+    readonly concurrency: number | undefined;
+    readonly timeoutMs: number | undefined;
+    readonly resultBytesMax: number | undefined;
+  };
+  readonly duckdb: {
+    readonly enabled: boolean;
+    readonly root: string;
+    readonly externalAccess: boolean;
+    readonly memoryLimit: string | undefined;
+    readonly threads: number | undefined;
+    readonly concurrency: number | undefined;
+    readonly timeoutMs: number | undefined;
+    readonly resultBytesMax: number | undefined;
+  };
   readonly rules: readonly string[];
   readonly sources: readonly SourceConfig[];
 };

@@ -233,7 +233,7 @@ describe("what a query gives", () => {
     await run("CREATE TABLE t (a TEXT PRIMARY KEY)", { database });
     const query = "INSERT INTO t VALUES (:a), (:a)";
     const twice = await errorOf(duckdb, { query, params: { a: "no" }, database });
-    expect(twice.message).toMatch(/Duplicate key "…"/);
+    expect(twice.message).toMatch(/duplicate key "…"$/);
     expect(twice.kind).toBe("conflict");
   });
 });

@@ -71,7 +71,7 @@ function meaningOf(type: string, message: string): Meaning {
 function withoutValues(said: string, bound: Bound): string {
   if (bound.values.length === 0) return said;
   const quoted = /^(Conversion|Constraint) Error/.test(said)
-    ? said.replace(/'.*'/s, "'…'").replace(/^(.*Duplicate key )".*?"/s, '$1"…"')
+    ? said.replace(/'.*'/s, "'…'").replace(/(duplicate key )".*"/is, '$1"…"')
     : said;
   return masked(quoted, bound);
 }
