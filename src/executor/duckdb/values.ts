@@ -1,7 +1,7 @@
 /** How each type of DuckDB reads as JSON, and what a parameter is bound as. */
 import type * as Api from "@duckdb/node-api";
 import type { Json } from "../../base/json.ts";
-import { exactJson, exactNumber, isoInstant, isoLocal } from "../sql/result.ts";
+import { exactJson, exactNumber, finiteNumber, isoInstant, isoLocal } from "../sql/result.ts";
 
 export type ReadValue = (value: Api.DuckDBValue, type: Api.DuckDBType) => Json;
 
@@ -13,7 +13,7 @@ export function createReader(api: typeof Api): ReadValue {
   const read: ReadValue = (value, type) => {
     if (value === null || typeof value === "boolean") return value;
     if (typeof value === "number") {
-      return type.typeId === api.DuckDBTypeId.FLOAT ? shortFloat(value) : jsonNumber(value);
+      return type.typeId === api.DuckDBTypeId.FLOAT ? shortFloat(value) : finiteNumber(value);
     }
     if (typeof value === "bigint") return exactNumber(String(value));
     if (typeof value === "string") return type.alias === "JSON" ? exactJson(value) : value;
@@ -59,18 +59,13 @@ export function createReader(api: typeof Api): ReadValue {
   return read;
 }
 
-function jsonNumber(value: number): number | string {
-  if (!Number.isFinite(value)) return String(value);
-  return value === 0 ? 0 : value;
-}
-
 /** A FLOAT has the digits of 32 bits: `0.1`, not `0.10000000149011612`. */
 function shortFloat(value: number): number | string {
   for (let digits = 6; digits < 9; digits += 1) {
     const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === value) return jsonNumber(short);
+    if (Math.fround(short) === value) return finiteNumber(short);
   }
-  return jsonNumber(value);
+  return finiteNumber(value);
 }
 
 /** A list or a mapping is bound as JSON text, which DuckDB casts to JSON and to lists. */

@@ -1,16 +1,12 @@
 /** How each type of PostgreSQL reads as JSON, from the text that the server sends. */
 import type { Json } from "../../base/json.ts";
 import type { BoundValue } from "../sql/bind.ts";
-import { exactJson, exactNumber, isoInstant, isoLocal } from "../sql/result.ts";
+import { exactJson, exactNumber, finiteNumber, isoInstant, isoLocal } from "../sql/result.ts";
 
 type Reader = (text: string) => Json;
 
-/** `float4`, `float8`: the text is the value; NaN and infinities stay text. */
-const readFloat: Reader = (text) => {
-  const value = Number(text);
-  if (!Number.isFinite(value)) return text;
-  return value === 0 ? 0 : value;
-};
+/** `float4`, `float8`: the text is the value. */
+const readFloat: Reader = (text) => finiteNumber(Number(text));
 
 const readBytes: Reader = (text) =>
   text.startsWith("\\x") ? Buffer.from(text.slice(2), "hex").toString("base64") : text;
