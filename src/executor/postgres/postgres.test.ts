@@ -376,6 +376,8 @@ describe.skipIf(noPostgres !== undefined)("postgres", () => {
         ["P0001", "refused: …"],
         ["23505", 'duplicate key value violates unique constraint "t_pkey"'],
       ]);
+      const short = await errorOf(postgres, { query: "SELECT :a::int", params: { a: "x" } });
+      expect(short.message).toContain('invalid input syntax for type integer: "…"');
     });
   });
 });
