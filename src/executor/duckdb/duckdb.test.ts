@@ -190,6 +190,8 @@ describe("what a query gives", () => {
       truncated: true,
     });
     expect((await run("FROM range(5000)"))["rows"]).toHaveLength(5000);
+    const claim = "CREATE TABLE t AS FROM range(3); DELETE FROM t RETURNING range AS n";
+    expect((await run(claim, { max_rows: 1 }))["rows"]).toEqual([{ n: 0 }, { n: 1 }, { n: 2 }]);
   });
 
   test("a result that is too large is refused", async () => {

@@ -32,7 +32,7 @@ const argsSchema = Type.Object(
     ),
     /** What the templates of the query were rendered with: carried, not used. */
     input: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-    /** Rows of one statement that are kept; more are counted and marked as `truncated`. */
+    /** Rows of one SELECT that are kept; more are counted and marked as `truncated`. */
     max_rows: Type.Optional(Type.Integer({ minimum: 0 })),
     /** May an attempt whose outcome is unknown run again? Default false. */
     idempotent: Type.Optional(Type.Boolean()),

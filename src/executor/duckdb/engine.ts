@@ -209,7 +209,7 @@ async function runOne(
     if (chunk.rowCount === 0) break;
     signal.throwIfAborted();
     count += chunk.rowCount;
-    for (const row of chunk.getRows().slice(0, rowsMax - rows.length)) {
+    for (const row of chunk.getRows().slice(0, streams ? rowsMax - rows.length : undefined)) {
       const cells = columns.map((name, at): readonly [string, Json] => {
         const type = types[at];
         return [name, type === undefined ? null : read(row[at] ?? null, type)];

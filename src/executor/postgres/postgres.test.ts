@@ -202,9 +202,10 @@ describe.skipIf(noPostgres !== undefined)("postgres", () => {
       expect(await rows("SELECT 1 AS id, 2 AS id")).toEqual([{ id: 1, id_2: 2 }]);
     });
 
-    test("rows beyond max_rows are counted, not kept, and said to be more", async () => {
+    test("of a query that cannot write rows beyond max_rows are counted, not kept, and said to be more", async () => {
       const result = await run("SELECT n FROM generate_series(1, 5) n; SELECT 1 AS one", {
         max_rows: 2,
+        read_only: true,
       });
       expect(result["command_0"]).toEqual({
         columns: ["n"],
@@ -213,6 +214,16 @@ describe.skipIf(noPostgres !== undefined)("postgres", () => {
         truncated: true,
       });
       expect(result["command_1"]).toEqual({ columns: ["one"], rows: [{ one: 1 }], row_count: 1 });
+    });
+
+    test("what a query may have claimed is kept whole, whatever max_rows says", async () => {
+      await run("CREATE TABLE t AS SELECT n, false AS taken FROM generate_series(1, 3) n");
+      const query =
+        "WITH claimed AS (UPDATE t SET taken = true RETURNING n) SELECT n FROM claimed ORDER BY n";
+      expect(await run(query, { max_rows: 1 })).toMatchObject({
+        rows: [{ n: 1 }, { n: 2 }, { n: 3 }],
+        row_count: 3,
+      });
     });
 
     test("a result that is too large is refused, and its query ended", async () => {

@@ -34,7 +34,10 @@ const argsSchema = Type.Object(
     ),
     /** What the templates of the query were rendered with: carried, not used. */
     input: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-    /** Rows of one statement that are kept; more are counted and marked as `truncated`. */
+    /**
+     * With `read_only`: rows of one statement that are kept; more are counted and marked as `truncated`.
+     * A query that may write gives all of its rows, as they may be what it claimed.
+     */
     max_rows: Type.Optional(Type.Integer({ minimum: 0 })),
     /** Transactions may not write, and so the query may run again. */
     read_only: Type.Optional(Type.Boolean()),
@@ -95,11 +98,11 @@ export function createPostgres(
       const call = args as PostgresArgs;
       const bound = boundOf(call);
       const settings = await settingsFor(call, options, context);
-      const idempotent = call.idempotent === true || call.read_only === true;
-      const asked: Asked = { label: settings.label, bound, query: call.query, idempotent };
-      const rowsMax = call.max_rows ?? Number.MAX_SAFE_INTEGER;
-      const session = await sessionFor(sessions, settings, context.signal);
       const readOnly = call.read_only === true;
+      const idempotent = call.idempotent === true || readOnly;
+      const asked: Asked = { label: settings.label, bound, query: call.query, idempotent };
+      const rowsMax = (readOnly ? call.max_rows : undefined) ?? Number.MAX_SAFE_INTEGER;
+      const session = await sessionFor(sessions, settings, context.signal);
       const turn: Turn = { sessions, session, asked, readOnly, signal: context.signal };
       return sqlResult(await runOn(turn, { rowsMax, bytesMax }));
     },
