@@ -12,7 +12,6 @@
 import Type, { type Static } from "typebox";
 import type { Json } from "../../base/json.ts";
 import { fault, Fault } from "../../event/error.ts";
-import type { Credentials } from "../credential.ts";
 import type { ExecutionContext, Executor } from "../executor.ts";
 import { bindParams, type Bound } from "../sql/bind.ts";
 import { sqlResult, type StatementResult } from "../sql/result.ts";
@@ -52,7 +51,6 @@ type PostgresArgs = Static<typeof argsSchema>;
 export type PostgresOptions = {
   /** False: every call is refused. Default true. */
   readonly enabled?: boolean;
-  readonly credentials?: Credentials;
   /** Where a query without `auth` goes: `postgres://user:password@host:port/database`. */
   readonly dsn?: string;
   /** Queries at one time, and sessions that wait for the next one. Default 16. */
@@ -119,8 +117,8 @@ function boundOf({ query, params }: PostgresArgs): Bound {
 
 async function settingsFor(
   { auth, database }: PostgresArgs,
-  { credentials, dsn }: PostgresOptions,
-  { tenant }: ExecutionContext,
+  { dsn }: PostgresOptions,
+  { credentials }: ExecutionContext,
 ): Promise<Settings> {
   if (auth === undefined) {
     if (dsn !== undefined) return settingsOf(defaultLabel, { dsn }, database);
@@ -129,11 +127,7 @@ async function settingsFor(
       "Cannot run SQL without auth: name the alias of a credential, or configure executors.postgres.dsn_env",
     );
   }
-  if (credentials === undefined) {
-    const message = `Cannot use the credential "${auth}" as none are configured: add it under credentials`;
-    throw fault("not_found", message);
-  }
-  const secret = await credentials.resolve(auth, tenant);
+  const secret = await credentials.resolve(auth);
   return settingsOf(`"${auth}"`, secret.reveal(), database);
 }
 

@@ -4,7 +4,7 @@ import { eventually } from "../../../test/eventually.ts";
 import { noPostgres, startPostgres, type TestPostgres } from "../../../test/postgres.ts";
 import type { JsonObject } from "../../base/json.ts";
 import { fault } from "../../event/error.ts";
-import type { Credentials } from "../credential.ts";
+import type { AttemptCredentials } from "../credential.ts";
 import { contextOf, errorOf, faultOf } from "../executor-contract.ts";
 import { createPostgres, type PostgresOptions } from "./postgres.ts";
 
@@ -158,29 +158,34 @@ describe.skipIf(noPostgres !== undefined)("postgres and its sessions", () => {
   });
 
   describe("who may enter", () => {
-    const credentials: Credentials = {
-      resolve: (alias, tenant) => {
+    const credentials: AttemptCredentials = {
+      resolve: (alias) => {
         if (alias === "nobody") return Promise.reject(fault("not_found", "no such credential"));
         const { host, port, user, password, database } = server;
         const values = { host, port: String(port), user, password, database };
         const own: JsonObject = alias === "wrong" ? { ...values, password: "no-way-in" } : values;
-        expect(tenant).toBe("default");
         return Promise.resolve({ reveal: () => own, toJSON: () => "[secret]" });
       },
     };
 
     test("the credential of the alias does, on the database that is named", async () => {
-      postgres = executor({ credentials, dsn: "postgres://nobody@127.0.0.1:1/none" });
+      postgres = executor({ dsn: "postgres://nobody@127.0.0.1:1/none" });
       const query = "SELECT current_user AS who, current_database() AS db";
-      expect(await rows(query, { auth: "pg" })).toEqual([{ who: "demo", db: "demo_noetl" }]);
-      expect(await rows(query, { auth: "pg", database: "postgres" })).toEqual([
+      const entered = async (args: JsonObject): Promise<unknown> => {
+        const context = { ...contextOf(), credentials };
+        return ((await postgres.execute({ query, ...args }, context)) as JsonObject)["rows"];
+      };
+      expect(await entered({ auth: "pg" })).toEqual([{ who: "demo", db: "demo_noetl" }]);
+      expect(await entered({ auth: "pg", database: "postgres" })).toEqual([
         { who: "demo", db: "postgres" },
       ]);
     });
 
     test("a wrong password is told without it", async () => {
-      postgres = executor({ credentials });
-      const error = await errorOf(postgres, { query: "SELECT 1", auth: "wrong" });
+      const context = { ...contextOf(), credentials };
+      const error = await faultOf(
+        executor().execute({ query: "SELECT 1", auth: "wrong" }, context),
+      );
       expect(error).toEqual({
         kind: "permission",
         message: 'Cannot enter "wrong": password authentication failed for user "demo"',
@@ -193,18 +198,12 @@ describe.skipIf(noPostgres !== undefined)("postgres and its sessions", () => {
       expect((await errorOf(createPostgres(), { query: "SELECT 1" })).message).toBe(
         "Cannot run SQL without auth: name the alias of a credential, or configure executors.postgres.dsn_env",
       );
-      expect((await errorOf(createPostgres(), { query: "SELECT 1", auth: "pg" })).message).toBe(
-        'Cannot use the credential "pg" as none are configured: add it under credentials',
-      );
       const off = await errorOf(createPostgres({ enabled: false }), { query: "SELECT 1" });
       expect([off.kind, off.message]).toEqual([
         "permission",
         "Cannot run SQL on PostgreSQL as it is off: configure executors.postgres, even as {}",
       ]);
-      const unknown = await errorOf(executor({ credentials }), {
-        query: "SELECT 1",
-        auth: "nobody",
-      });
+      const unknown = await errorOf(executor(), { query: "SELECT 1", auth: "nobody" });
       expect(unknown.kind).toBe("not_found");
     });
 
