@@ -7,18 +7,14 @@ import { createApi, type Api } from "../api/server.ts";
 import type { Clock } from "../base/clock.ts";
 import { fault } from "../event/error.ts";
 import { workerId } from "../event/ids.ts";
+import type { Json } from "../base/json.ts";
+import { readThroughNow } from "../executor/blob.ts";
 import { createFolderBlobs } from "../executor/blob/folder.ts";
 import {
   createCredentials,
   type ConfiguredCredentials,
 } from "../executor/credential/credentials.ts";
 import type { Executor } from "../executor/executor.ts";
-import { createDuckdb } from "../executor/duckdb/duckdb.ts";
-import { createHttp } from "../executor/http/http.ts";
-import { createNoop } from "../executor/noop/noop.ts";
-import { createPostgres } from "../executor/postgres/postgres.ts";
-import { createPython } from "../executor/python/python.ts";
-import { createShell } from "../executor/shell/shell.ts";
 import { createWorker } from "../executor/worker.ts";
 import { createKernel, type Kernel } from "../kernel/kernel.ts";
 import type { Log } from "../log/log.ts";
@@ -28,9 +24,11 @@ import { fileSource } from "../source/file/file.ts";
 import { probeSource } from "../source/probe/probe.ts";
 import type { Source, SourceContext } from "../source/source.ts";
 import type { Config, SourceConfig } from "./config.ts";
+import { defined } from "./defined.ts";
+import { closeAll, executorsOf } from "./executors.ts";
 import { renderKeychain } from "./keychain.ts";
 import { createMetrics } from "./metrics.ts";
-import { createReadiness } from "./readiness.ts";
+import { createReadiness, type Readiness } from "./readiness.ts";
 import { watchRuleFiles } from "./rule-files.ts";
 import { createSystemClock } from "./system-clock.ts";
 
@@ -40,6 +38,18 @@ export type RunningApp = {
   readonly kernel: Kernel;
   /** Sources first, then what runs, then the API and the log. */
   readonly stop: () => Promise<void>;
+};
+
+/** What runs what is on a log. */
+export type RunningEngine = Omit<RunningApp, "url"> & { readonly clock: Clock };
+
+type Parts = Omit<RunningApp, "stop">;
+
+type Ends = (() => Promise<void> | void)[];
+
+type Engine = Pick<RunningEngine, "clock" | "log" | "kernel"> & {
+  readonly readiness: Readiness;
+  readonly executors: readonly Executor[];
 };
 
 type Warn = SourceContext["warn"];
@@ -61,7 +71,14 @@ export function createLogger(level: string): Logger {
  * @throws {LogError} where the log cannot be opened, {Fault} where it cannot listen.
  */
 export async function startApp(config: Config, logger: Logger): Promise<RunningApp> {
-  const ends: (() => Promise<void> | void)[] = [];
+  return started((ends) => startParts(config, logger, ends));
+}
+
+/** Starts parts; what ends them all comes with them. Where one fails, those before it are ended. */
+async function started<T extends object>(
+  start: (ends: Ends) => Promise<T>,
+): Promise<T & { readonly stop: () => Promise<void> }> {
+  const ends: Ends = [];
   const stop = async (): Promise<void> => {
     const failures: unknown[] = [];
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) {
@@ -74,7 +91,7 @@ export async function startApp(config: Config, logger: Logger): Promise<RunningA
     if (failures.length > 0) throw failures[0];
   };
   try {
-    return { ...(await startParts(config, logger, ends)), stop };
+    return { ...(await start(ends)), stop };
   } catch (thrown) {
     await stop();
     throw thrown;
@@ -82,45 +99,15 @@ export async function startApp(config: Config, logger: Logger): Promise<RunningA
 }
 
 /** @param ends what ends each part, in the order of beginning; the last one begun is ended first. */
-async function startParts(
-  config: Config,
-  logger: Logger,
-  ends: (() => Promise<void> | void)[],
-): Promise<Omit<RunningApp, "stop">> {
-  const clock = createSystemClock();
-  const warn: Warn = (message, detail = {}) => {
-    logger.warn(plain(detail), message);
-  };
-  mkdirSync(config.data, { recursive: true });
-  const log = await openSqliteLog({
-    path: config.logPath,
-    clock,
-    ...defined({ dedupWindowMs: config.dedupWindowMs, eventBytesMax: config.eventBytesMax }),
-  });
-  ends.push(() => log.close());
-  const readiness = createReadiness(log, clock);
-  const watched: Log = { ...log, append: readiness.append };
-  const executors = executorsOf(config);
-  const credentials = credentialsOf(config, clock, warn);
-  ends.push(credentials.close);
-  ends.push(() => closeAll(executors));
-  const worker = createWorker({
-    id: workerId(`local-${randomUUID()}`),
-    executors,
-    report: watched.append,
-    clock,
-    blobs: createFolderBlobs(join(config.data, "blobs")),
-    credentials,
-    renderSecrets: renderKeychain,
-    leaseMs: config.leaseMs,
-    warn,
-  });
-  const kernel = createKernel({ log: watched, worker, clock, warn, leaseMs: config.leaseMs });
+async function startParts(config: Config, logger: Logger, ends: Ends): Promise<Parts> {
+  const warn = warnTo(logger);
+  const engine = await openEngine(config, warn, ends);
+  const { clock, log, kernel, readiness, executors } = engine;
+  const outcomes = createOutcomes(log);
   const metrics = createMetrics(log, kernel.stats);
   ends.push(metrics.stop);
-  const outcomes = createOutcomes(log);
   const api = await createApi({
-    log: watched,
+    log,
     outcomes,
     clock,
     commands: () => executors,
@@ -138,7 +125,7 @@ async function startParts(
   const url = await listen(api, config);
   const rules = await watchRuleFiles({
     paths: config.rules,
-    log: watched,
+    log,
     active: () => kernel.stats().rules,
     clock,
     warn,
@@ -150,10 +137,65 @@ async function startParts(
   ends.push(retainRegularly({ log, clock, retention: config.retention, warn }));
   for (const source of config.sources.map(sourceOf)) {
     ends.push(source.stop);
-    await source.start(sourceContext(source.name, watched, { clock, warn }));
+    await source.start(sourceContext(source.name, log, { clock, warn }));
   }
   ends.push(readiness.stopping);
   return { url, log, kernel };
+}
+
+/**
+ * Starts what runs what is on the log, and nothing else: no API, no sources, no files of rules, no retention.
+ * What the log holds counts all the same: its rules are active, its open work goes on.
+ *
+ * @throws {LogError} where the log cannot be opened; `locked` where another process runs it.
+ */
+export async function startEngine(config: Config, logger: Logger): Promise<RunningEngine> {
+  return started(async (ends) => {
+    const { log, kernel, clock } = await openEngine(config, warnTo(logger), ends);
+    ends.push(() => kernel.stop(config.graceMs));
+    await kernel.start();
+    return { log, kernel, clock };
+  });
+}
+
+/** The log, and a kernel and a worker on it; the kernel is not started yet. */
+async function openEngine(config: Config, warn: Warn, ends: Ends): Promise<Engine> {
+  const clock = createSystemClock();
+  mkdirSync(config.data, { recursive: true });
+  const opened = await openSqliteLog({
+    path: config.logPath,
+    clock,
+    ...defined({ dedupWindowMs: config.dedupWindowMs, eventBytesMax: config.eventBytesMax }),
+  });
+  ends.push(() => opened.close());
+  const readiness = createReadiness(opened, clock);
+  const log: Log = { ...opened, append: readiness.append };
+  const executors = executorsOf(config);
+  const credentials = credentialsOf(config, clock, warn);
+  ends.push(credentials.close);
+  ends.push(() => closeAll(executors));
+  const blobs = createFolderBlobs(join(config.data, "blobs"));
+  const { leaseMs } = config;
+  const worker = createWorker({
+    id: workerId(`local-${randomUUID()}`),
+    executors,
+    report: log.append,
+    clock,
+    blobs,
+    credentials,
+    renderSecrets: renderKeychain,
+    leaseMs,
+    warn,
+  });
+  const inline = (result: Json): Json => readThroughNow(blobs, result);
+  const kernel = createKernel({ log, worker, clock, warn, leaseMs, inline });
+  return { clock, log, kernel, readiness, executors };
+}
+
+function warnTo(logger: Logger): Warn {
+  return (message, detail = {}) => {
+    logger.warn(plain(detail), message);
+  };
 }
 
 /** @throws {Fault} where the address is taken, is not of this machine, or may not be served. */
@@ -174,49 +216,6 @@ async function listen(api: Api, { host, port }: Config): Promise<string> {
 
 function credentialsOf(config: Config, clock: Clock, warn: Warn): ConfiguredCredentials {
   return createCredentials({ entries: config.credentials, env: process.env, clock, warn });
-}
-
-async function closeAll(executors: readonly Executor[]): Promise<void> {
-  for (const { close } of executors) await close?.();
-}
-
-function executorsOf(config: Config): readonly Executor[] {
-  const { http, shell, python } = config;
-  return [
-    createNoop(),
-    createHttp(
-      defined({
-        allowHosts: http.allowHosts,
-        concurrency: http.concurrency,
-        timeoutMs: http.timeoutMs,
-        responseBytesMax: http.responseBytesMax,
-      }),
-    ),
-    createShell({
-      allow: shell.allow,
-      cwdRoot: shell.cwdRoot,
-      envPass: shell.envPass,
-      ...defined({ concurrency: shell.concurrency, timeoutMs: shell.timeoutMs }),
-    }),
-    createPython({
-      enabled: python.enabled,
-      cwd: python.cwd,
-      envPass: python.envPass,
-      ...defined({
-        interpreter: python.interpreter,
-        concurrency: python.concurrency,
-        timeoutMs: python.timeoutMs,
-      }),
-    }),
-    ...sqlExecutorsOf(config),
-  ];
-}
-
-function sqlExecutorsOf({ postgres, duckdb }: Config): readonly Executor[] {
-  return [
-    createPostgres({ ...defined(postgres), enabled: postgres.enabled }),
-    createDuckdb({ ...defined(duckdb), enabled: duckdb.enabled, root: duckdb.root }),
-  ];
 }
 
 function sourceOf(config: SourceConfig): Source {
@@ -281,13 +280,6 @@ function retainRegularly({
   retain();
   return () => {
     cancel();
-  };
-}
-
-/** Leaves out what is undefined: an option that is not set is not there. */
-function defined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
   };
 }
 

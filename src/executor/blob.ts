@@ -28,6 +28,44 @@ export async function readThrough(blobs: BlobStore, value: Json): Promise<Json> 
   return Object.fromEntries(members);
 }
 
+/**
+ * The same at once, for who decides in a commit. What cannot be read stays a reference: a decision must not fail
+ * as a disk does.
+ */
+export function readThroughNow(blobs: Pick<BlobStore, "getNow">, value: Json): Json {
+  return holdsRef(value) ? withoutRefs(blobs, value) : value;
+}
+
+function holdsRef(value: Json): boolean {
+  if (isList(value)) return value.some(holdsRef);
+  if (!isJsonObject(value)) return false;
+  if (isBlobRef(value)) return true;
+  return Object.values(value).some((member) => member !== undefined && holdsRef(member));
+}
+
+function withoutRefs(blobs: Pick<BlobStore, "getNow">, value: Json): Json {
+  if (isBlobRef(value)) {
+    const held = readNow(blobs, value);
+    return held === undefined ? value : withoutRefs(blobs, held);
+  }
+  if (isList(value)) return value.map((item) => withoutRefs(blobs, item));
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, member]) =>
+      member === undefined ? [] : [[name, withoutRefs(blobs, member)]],
+    ),
+  );
+}
+
+function readNow(blobs: Pick<BlobStore, "getNow">, ref: BlobRef): Json | undefined {
+  try {
+    const bytes = blobs.getNow(ref);
+    return bytes === undefined ? undefined : (JSON.parse(new TextDecoder().decode(bytes)) as Json);
+  } catch {
+    return undefined;
+  }
+}
+
 const refPattern = /^blob:sha256:[0-9a-f]{64}$/;
 
 /** True for a reference as {@link storeValue} gives it: these two members and no other. */

@@ -62,4 +62,6 @@ export type BlobStore = {
   readonly put: (bytes: Uint8Array) => Promise<BlobRef>;
   /** `undefined` where there is no such blob. */
   readonly get: (ref: BlobRef) => Promise<Uint8Array | undefined>;
+  /** The same at once, for who decides in a commit. */
+  readonly getNow: (ref: BlobRef) => Uint8Array | undefined;
 };

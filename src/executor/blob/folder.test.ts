@@ -14,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Json } from "../../base/json.ts";
 import type { BlobRef, BlobStore } from "../executor.ts";
 import { faultOf } from "../executor-contract.ts";
-import { isBlobRef, readThrough, storeValue } from "../blob.ts";
+import { isBlobRef, readThrough, readThroughNow, storeValue } from "../blob.ts";
 import { createFolderBlobs } from "./folder.ts";
 import { createMemoryBlobs } from "./memory.ts";
 
@@ -146,4 +146,17 @@ test("4. what is no reference is refused, and no path is made of it", async () =
   expect(await faultOf(createFolderBlobs(folder).get(evil))).toMatchObject({
     kind: "invalid_args",
   });
+});
+
+test("a value is read through its reference at once, at any depth, as it would have stood inline", async () => {
+  const blobs = createFolderBlobs(folder);
+  const rows = await storeValue(blobs, [{ n: 1 }]);
+  const whole = await storeValue(blobs, { rows, kept: "007" });
+  expect(readThroughNow(blobs, { deep: [whole] })).toEqual({
+    deep: [{ rows: [{ n: 1 }], kept: "007" }],
+  });
+  const gone = { $ref: `blob:sha256:${"0".repeat(64)}`, size: 1 } as const;
+  expect(readThroughNow(blobs, { gone })).toEqual({ gone });
+  const plain = { a: [1, null] };
+  expect(readThroughNow(blobs, plain)).toBe(plain);
 });

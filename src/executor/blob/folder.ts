@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, fault } from "../../event/error.ts";
@@ -28,15 +29,27 @@ export function createFolderBlobs(folder: string): BlobStore {
       }
     },
     get: async (ref) => {
-      const sha = refPattern.exec(ref.$ref)?.[1];
-      if (sha === undefined) throw fault("invalid_args", `"${ref.$ref}" is not a blob reference`);
-      const bytes = await readOrNone(join(folder, sha.slice(0, 2), sha));
-      if (bytes === undefined) return undefined;
-      const actual = createHash("sha256").update(bytes).digest("hex");
-      if (actual === sha) return bytes;
-      throw fault("executor_error", `Blob ${sha} is damaged: its bytes hash to ${actual}`);
+      const sha = shaOf(ref);
+      return checked(sha, await readOrNone(join(folder, sha.slice(0, 2), sha)));
+    },
+    getNow: (ref) => {
+      const sha = shaOf(ref);
+      return checked(sha, readOrNoneNow(join(folder, sha.slice(0, 2), sha)));
     },
   };
+}
+
+function shaOf({ $ref: ref }: BlobRef): string {
+  const sha = refPattern.exec(ref)?.[1];
+  if (sha === undefined) throw fault("invalid_args", `"${ref}" is not a blob reference`);
+  return sha;
+}
+
+function checked(sha: string, bytes: Uint8Array | undefined): Uint8Array | undefined {
+  if (bytes === undefined) return undefined;
+  const actual = createHash("sha256").update(bytes).digest("hex");
+  if (actual === sha) return bytes;
+  throw fault("executor_error", `Blob ${sha} is damaged: its bytes hash to ${actual}`);
 }
 
 async function write(shelf: string, sha: string, bytes: Uint8Array): Promise<void> {
@@ -75,6 +88,15 @@ async function sizeOf(path: string): Promise<number | undefined> {
 async function readOrNone(path: string): Promise<Uint8Array | undefined> {
   try {
     return await readFile(path);
+  } catch (thrown) {
+    if (isAbsent(thrown)) return undefined;
+    throw folderFault("read", thrown);
+  }
+}
+
+function readOrNoneNow(path: string): Uint8Array | undefined {
+  try {
+    return readFileSync(path);
   } catch (thrown) {
     if (isAbsent(thrown)) return undefined;
     throw folderFault("read", thrown);

@@ -11,5 +11,6 @@ export function createMemoryBlobs(): BlobStore {
       return Promise.resolve({ $ref: ref, size: bytes.length });
     },
     get: (ref) => Promise.resolve(blobs.get(ref.$ref)),
+    getNow: (ref) => blobs.get(ref.$ref),
   };
 }
