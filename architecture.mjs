@@ -24,7 +24,7 @@ export const rooms = {
     mayImport: ["base", "event"],
   },
   decider: {
-    is: "the decider contract; rules, playbooks, approvals",
+    is: "the decider contract; rules, schedules, playbooks, approvals",
     pure: true,
     mayImport: ["base", "event", "action", "core"],
   },
@@ -103,6 +103,7 @@ export const drivers = {
   pino: ["src/app"],
   commander: ["src/cli"],
   "@marcbachmann/cel-js": ["src/decider/rule"],
+  croner: ["src/decider/schedule"],
   "@noble/hashes": ["src/base"],
   "node:child_process": [
     "src/executor/shell",

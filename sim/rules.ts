@@ -1,6 +1,7 @@
 /** The rules of a simulated world, in versions that replace each other while it runs. */
 import { timestamp } from "../src/base/clock.ts";
-import { activationEvent, deactivationEvent, parseRules, type Rule } from "../src/decider/rule.ts";
+import { activationEvent, deactivationEvent } from "../src/decider/activation.ts";
+import { parseRules, type Rule } from "../src/decider/rule.ts";
 import type { LogRecord, NewEvent } from "../src/event/envelope.ts";
 import type { Violation } from "./invariants.ts";
 
@@ -79,11 +80,14 @@ spec:${heads[name]}
 }
 
 export function ruleEnd(name: string, version: string, nowMs: number): NewEvent {
-  return deactivationEvent(name, version, {
-    file: `${name}.yaml`,
-    ts: timestamp(nowMs),
-    replaces: undefined,
-  });
+  return deactivationEvent(
+    { kind: "rule", name, version },
+    {
+      file: `${name}.yaml`,
+      ts: timestamp(nowMs),
+      replaces: undefined,
+    },
+  );
 }
 
 /** A rule acts once within its cool-down for one key, and what it fired for is asked for with it. */

@@ -4,12 +4,13 @@ import { schemaFiles } from "../tools/publish-schema.ts";
 
 const folder = new URL("../schema/", import.meta.url);
 
-test("schema/ holds the schemas of the contract and of playbooks, and nothing else", () => {
+test("schema/ holds the schemas of the contract, of playbooks and of schedules, and nothing else", () => {
   expect(readdirSync(folder).sort()).toEqual([
     "action-request.schema.json",
     "event.schema.json",
     "observation.schema.json",
     "playbook.schema.json",
+    "schedule.schema.json",
   ]);
   expect([...schemaFiles().keys()].sort()).toEqual(readdirSync(folder).sort());
 });

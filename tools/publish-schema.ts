@@ -1,10 +1,11 @@
 // npx tsx tools/publish-schema.ts
-// Writes the JSON Schemas of the contract and of playbooks to schema/. test/published-schema.test.ts holds them to the source.
+// Writes the JSON Schemas of the contract, of playbooks and of schedules to schema/. test/published-schema.test.ts holds them to the source.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
 import { requestAttrsSchema } from "../src/action/request-schema.ts";
 import { playbookSchema } from "../src/core/parse.ts";
+import { scheduleSchema } from "../src/decider/schedule.ts";
 import { publishedSchemas } from "../src/event/schema.ts";
 
 const folder = new URL("../schema/", import.meta.url);
@@ -15,6 +16,7 @@ export function schemaFiles(): ReadonlyMap<string, string> {
     ...publishedSchemas,
     "action-request.schema.json": requestAttrsSchema,
     "playbook.schema.json": playbookSchema,
+    "schedule.schema.json": scheduleSchema,
   };
   return new Map(
     Object.entries(schemas).map(([name, schema]) => {

@@ -72,3 +72,24 @@ export function executionRequestEvent(request: ExecutionRequest): NewEvent {
 export function playbookEntity(path: string): string {
   return `playbook:${path}`;
 }
+
+/** What every event of an execution repeats from its request. */
+export type ExecutionIdentity = Pick<NewEvent, "entity_id" | "tags" | "correlation_id"> & {
+  readonly execution_id: ExecutionId;
+};
+
+/** The event that asks a running execution to end. `at`: its time (RFC 3339), its cause, and who asks. */
+export function executionCancelEvent(
+  identity: ExecutionIdentity,
+  at: { readonly ts: string; readonly causationId: EventId; readonly source: EventSource },
+  asked: { readonly reason: string; readonly by: string },
+): NewEvent {
+  return {
+    ...identity,
+    ts: at.ts,
+    event_type: "execution.cancel_requested",
+    causation_id: at.causationId,
+    source: at.source,
+    attrs: asked,
+  };
+}

@@ -27,9 +27,9 @@ import type { Config, SourceConfig } from "./config.ts";
 import { defined } from "./defined.ts";
 import { closeAll, executorsOf } from "./executors.ts";
 import { renderKeychain } from "./keychain.ts";
+import { watchDefinitionFiles } from "./definition-files.ts";
 import { createMetrics } from "./metrics.ts";
 import { createReadiness, type Readiness } from "./readiness.ts";
-import { watchRuleFiles } from "./rule-files.ts";
 import { createSystemClock } from "./system-clock.ts";
 
 export type RunningApp = {
@@ -123,17 +123,20 @@ async function startParts(config: Config, logger: Logger, ends: Ends): Promise<P
   ends.push(api.close, outcomes.close, () => kernel.stop(config.graceMs));
   await kernel.start();
   const url = await listen(api, config);
-  const rules = await watchRuleFiles({
-    paths: config.rules,
+  const definitions = await watchDefinitionFiles({
+    paths: [...new Set([...config.rules, ...config.schedules])],
     log,
-    active: () => kernel.stats().rules,
+    active: () => {
+      const { rules, schedules } = kernel.stats();
+      return [...rules, ...schedules];
+    },
     clock,
     warn,
     info: (message) => {
       logger.info(message);
     },
   });
-  ends.push(rules.stop);
+  ends.push(definitions.stop);
   ends.push(retainRegularly({ log, clock, retention: config.retention, warn }));
   for (const source of config.sources.map(sourceOf)) {
     ends.push(source.stop);

@@ -217,6 +217,7 @@ export const configSchema = Type.Object(
     ),
     credentials: Type.Optional(Type.Record(text, credential)),
     rules: Type.Optional(Type.Array(text)),
+    schedules: Type.Optional(Type.Array(text)),
     sources: Type.Optional(Type.Array(Type.Union([fileSource, probeSource]))),
   },
   strict,

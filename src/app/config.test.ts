@@ -47,6 +47,7 @@ describe("what a file says", () => {
       graceMs: 5_000,
       credentials: new Map(),
       rules: [],
+      schedules: [],
       sources: [],
       warnings: [],
     };
@@ -76,6 +77,7 @@ credentials:
   pg: { from: file, path: secrets/pg.json, fields: { host: db, port: 5432 }, open: [user] }
   vault: { from: command, argv: [bin/vault, get], env_pass: [VAULT_ADDR], timeout: 3s, format: value }
 rules: [rules, /etc/deed/rules]
+schedules: [schedules]
 sources:
   - { kind: file, name: jobs, path: jobs.jsonl, interval: 250ms, mapping: { event_type: a, entity_id: b, ts: c } }
   - kind: probe
@@ -173,6 +175,7 @@ sources:
         ],
       ]),
       rules: [join(folder, "rules"), "/etc/deed/rules"],
+      schedules: [join(folder, "schedules")],
       sources: [
         {
           kind: "file",
@@ -311,6 +314,7 @@ describe("2. DEED_* stand in for members", () => {
     ["DEED_LISTEN", "127.0.0.1:9", { host: "127.0.0.1", port: 9 }],
     ["DEED_DATA", "/var/deed", { data: "/var/deed", logPath: "/var/deed/deed.db" }],
     ["DEED_RULES", "/r/a.yaml, /r/b", { rules: ["/r/a.yaml", "/r/b"] }],
+    ["DEED_SCHEDULES", "/s/a.yaml", { schedules: ["/s/a.yaml"] }],
     ["DEED_LOG", "sqlite:/l/x.db", { logPath: "/l/x.db" }],
     ["DEED_DEDUP_WINDOW", "2d", { dedupWindowMs: 172_800_000 }],
     ["DEED_EVENT_BYTES_MAX", "9000", { eventBytesMax: 9_000 }],
@@ -336,7 +340,7 @@ describe("2. DEED_* stand in for members", () => {
   it("the table above names each of them", () => {
     expect(overrides.map(({ name }) => name).sort()).toEqual(
       [
-        "DEED_LISTEN DEED_DATA DEED_RULES DEED_LOG DEED_DEDUP_WINDOW DEED_EVENT_BYTES_MAX",
+        "DEED_LISTEN DEED_DATA DEED_RULES DEED_SCHEDULES DEED_LOG DEED_DEDUP_WINDOW DEED_EVENT_BYTES_MAX",
         "DEED_BODY_BYTES_MAX DEED_LEASE DEED_GRACE DEED_TENANT DEED_TOKEN_FILE",
       ]
         .join(" ")

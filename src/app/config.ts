@@ -90,7 +90,7 @@ function settle(
       );
     },
   };
-  const { api, log, rules, executors } = config;
+  const { api, log, rules, schedules, executors } = config;
   const data = at(config.data ?? "data");
   const tokens = tokensOf(reading, env);
   const named = [
@@ -122,6 +122,7 @@ function settle(
     credentials: credentialsOf(reading),
     ...sqlExecutorsOf(reading, env, data),
     rules: (rules ?? []).map(at),
+    schedules: (schedules ?? []).map(at),
     sources: sourcesOf(reading),
   };
   return problems.length === 0 ? ok(settled) : err(problems);

@@ -48,23 +48,81 @@ export function readDocuments<S extends TSchema>(
   file: string,
   schema: S,
 ): Result<readonly ReadDocument<Static<S>>[], readonly DocumentProblem[]> {
-  const yaml = readYaml(text);
+  const check = checkOf(schema);
+  return readEach(text, file, () => check);
+}
+
+/**
+ * Reads a file whose documents are of several kinds, each named by its member `kind`.
+ *
+ * @param kinds the schema of each kind.
+ * @returns as `readDocuments`; refused, too, where a document is of none of these kinds.
+ */
+export function readKinds<S extends TSchema>(
+  text: string,
+  file: string,
+  kinds: { readonly [kind: string]: S },
+): Result<readonly ReadDocument<Static<S>>[], readonly DocumentProblem[]> {
+  const checks = new Map<string, Check<Static<S>>>();
+  const known = Object.keys(kinds);
+  return readEach(text, file, (value) => {
+    const isObject = typeof value === "object" && value !== null;
+    const kind = isObject ? (value as Loose)["kind"] : undefined;
+    const schema = typeof kind === "string" && known.includes(kind) ? kinds[kind] : undefined;
+    if (typeof kind !== "string" || schema === undefined) {
+      const message =
+        kind === undefined ? "missing: kind" : `"kind" must be one of ${known.join(", ")}`;
+      return { path: kind === undefined ? [] : ["kind"], message: message + got(value, ["kind"]) };
+    }
+    const check = checks.get(kind) ?? checkOf(schema);
+    checks.set(kind, check);
+    return check;
+  });
+}
+
+/** A schema, ready to check with. */
+type Check<T> = {
+  readonly schema: TSchema;
+  readonly fits: (value: unknown) => value is T;
+  readonly errors: (value: unknown) => readonly SchemaError[];
+};
+
+function checkOf<S extends TSchema>(schema: S): Check<Static<S>> {
   const validator = Compile(schema);
+  return {
+    schema,
+    fits: (value): value is Static<S> => validator.Check(value),
+    errors: (value) => validator.Errors(value),
+  };
+}
+
+/** @param choose the check that a document is for, or why there is none. */
+function readEach<T>(
+  text: string,
+  file: string,
+  choose: (value: unknown) => Check<T> | Found,
+): Result<readonly ReadDocument<T>[], readonly DocumentProblem[]> {
+  const yaml = readYaml(text);
   const at = ({ line, column }: YamlPlace, message: string): DocumentProblem => {
     return { file, line, column, message };
   };
   const problems = yaml.problems.map((problem) => at(problem, problem.message));
-  const read: ReadDocument<Static<S>>[] = [];
+  const read: ReadDocument<T>[] = [];
   for (const { value, place, keyPlace } of yaml.documents) {
-    if (validator.Check(value)) {
-      const problem: ReadDocument<Static<S>>["problem"] = (path, message, within) =>
+    const check = choose(value);
+    if ("message" in check) {
+      problems.push(at(place(check.path), check.message));
+      continue;
+    }
+    if (check.fits(value)) {
+      const problem: ReadDocument<T>["problem"] = (path, message, within) =>
         at(place(path, within), message);
       read.push({ value, problem });
       continue;
     }
     const seen = new Set<string>();
-    for (const error of validator.Errors(value)) {
-      const found = explain(error, schema, value);
+    for (const error of check.errors(value)) {
+      const found = explain(error, check.schema, value);
       const key = JSON.stringify(found?.path);
       if (found === undefined || seen.has(key)) continue;
       seen.add(key);

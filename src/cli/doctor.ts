@@ -3,10 +3,10 @@ import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { loadConfig, type Config, type Environment } from "../app/config.ts";
 import { examineLogFile, type LogFile } from "../app/log-file.ts";
-import { filesIn } from "../app/rule-files.ts";
+import { filesIn } from "../app/definition-files.ts";
 import { unreachable } from "../base/assert.ts";
 import { formatProblem } from "../base/document.ts";
-import { parseRules } from "../decider/rule.ts";
+import { parseDefinitions } from "../decider/activation.ts";
 
 /** One thing that was looked at. */
 export type ExaminedThing = {
@@ -35,7 +35,7 @@ export async function examine(
     await port(config.value, log),
     pythonFinding(config.value),
   );
-  return [...findings, ...(await rules(config.value))];
+  return [...findings, ...(await definitions(config.value))];
 }
 
 function nodeVersion(): ExaminedThing {
@@ -109,22 +109,23 @@ async function port({ host, port: number }: Config, log: LogFile): Promise<Exami
   return { ok: false, what: `${what} is taken by another program`, wayOut };
 }
 
-async function rules(config: Config): Promise<readonly ExaminedThing[]> {
+async function definitions(config: Config): Promise<readonly ExaminedThing[]> {
   const findings: ExaminedThing[] = [];
-  for (const path of config.rules) {
+  const paths = [
+    ...config.rules.map((path) => ({ member: "rules", path })),
+    ...config.schedules.map((path) => ({ member: "schedules", path })),
+  ];
+  for (const { member, path } of paths) {
     const files = await filesIn(path, (message) => {
-      findings.push({ ok: false, what: `rules ${path}`, wayOut: message });
+      findings.push({ ok: false, what: `${member} ${path}`, wayOut: message });
     });
     for (const file of files) {
-      const parsed = parseRules(readFileSync(file, "utf8"), file);
+      const what = `${member} ${file}`;
+      const parsed = parseDefinitions(readFileSync(file, "utf8"), file);
       findings.push(
         parsed.ok
-          ? { ok: true, what: `rules ${file}: ${parsed.value.map((rule) => rule.name).join(", ")}` }
-          : {
-              ok: false,
-              what: `rules ${file}`,
-              wayOut: parsed.error.map(formatProblem).join("\n     "),
-            },
+          ? { ok: true, what: `${what}: ${parsed.value.map(({ name }) => name).join(", ")}` }
+          : { ok: false, what, wayOut: parsed.error.map(formatProblem).join("\n     ") },
       );
     }
   }

@@ -16,6 +16,14 @@ export function told(event: RecordView["event"]): string {
       return `rule ${text(attrs["rule"])} ${text(attrs["version"])} held back: ${text(attrs["reason"])}`;
     case "rule.failed":
       return `rule ${text(attrs["rule"])} ${text(attrs["version"])}: ${text(attrs["reason"])}`;
+    case "schedule.fired":
+      return `schedule ${text(attrs["schedule"])} slot ${text(attrs["slot"])}: ${text(attrs["playbook"] ?? attrs["command"])}`;
+    case "schedule.skipped":
+      return `schedule ${text(attrs["schedule"])} passed over ${text(attrs["slot"] ?? `${text(attrs["count"])} slots`)}: ${text(attrs["reason"])}`;
+    case "schedule.failed":
+      return text(attrs["reason"]);
+    case "schedule.activated":
+      return `schedule ${text(attrs["name"])} ${text(attrs["version"])} (${text(attrs["mode"])}) from ${text(attrs["file"])}`;
     case "rule.activated":
       return `rule ${text(attrs["name"])} ${text(attrs["version"])} (${text(attrs["mode"])}) from ${text(attrs["file"])}`;
     case "action.requested":

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { formatProblem } from "../base/document.ts";
 import type { LogRecord } from "../event/envelope.ts";
 import { eventId } from "../event/ids.ts";
-import { activationEvent, deactivationEvent, deciderFromActivation, parseRules } from "./rule.ts";
+import { activationEvent, deactivationEvent, deciderFromActivation } from "./activation.ts";
+import { parseRules } from "./rule.ts";
 
 /** A rule file of these lines under `spec`; the request is added where they bring none. */
 function file(spec: readonly string[], name = "restart"): string {
@@ -54,7 +55,7 @@ describe("a rule file is refused with file:line:column and a way out", () => {
     [
       "an unknown key of the request",
       ["on: job.failed", "request:", "  command: shell.run", "  arguments: {}"],
-      '8:5: unknown key "arguments": known here: command, entity, args, idempotency_key, ttl, timeout, priority, retry, concurrency, rate, compensate',
+      '8:5: unknown key "arguments": known here: command, args, ttl, timeout, priority, retry, concurrency, rate, compensate, entity, idempotency_key',
     ],
     [
       "a bad duration",
@@ -291,7 +292,7 @@ describe("a rule becomes active by an event that carries its text", () => {
     const first = activationEvent(rule!, text, change);
     const back = activationEvent(rule!, text, { ...change, replaces: "0123456789abcdef" });
     expect(back.idempotency_key).not.toBe(first.idempotency_key);
-    expect(deactivationEvent("two", rule!.version, change)).toMatchObject({
+    expect(deactivationEvent(rule!, change)).toMatchObject({
       event_type: "rule.deactivated",
       entity_id: "rule:two",
       idempotency_key: `rule.deactivated/two/${rule!.version}/${change.ts}`,

@@ -15,7 +15,7 @@
  * 6. Replay and rebuild never reach the worker.
  */
 import { timestamp, type Clock } from "../base/clock.ts";
-import { deciderFromActivation } from "../decider/rule.ts";
+import { deciderFromActivation, definitionKinds } from "../decider/activation.ts";
 import type { Json } from "../base/json.ts";
 import type { NewEvent } from "../event/envelope.ts";
 import { executionId, type ActionId, type WorkerId } from "../event/ids.ts";
@@ -28,11 +28,11 @@ import { untyped, type TimerFiredAttrs } from "../decider/decider.ts";
 import { playbookDecider, playbookDeciderName } from "../decider/playbook.ts";
 import { advancingRegistry } from "./drive/advancing.ts";
 import { catalogRegistry, createCatalog, type CatalogEntry } from "./drive/catalog.ts";
-import { createDeciders, rulesRegistry, type ActiveRule } from "./drive/deciders.ts";
+import { createDeciders, registryOf, type ActiveDecider } from "./drive/deciders.ts";
 import { createExecutions } from "./drive/executions.ts";
 
 export type { CatalogEntry, PlaybookVersion } from "./drive/catalog.ts";
-export type { ActiveRule } from "./drive/deciders.ts";
+export type { ActiveDecider } from "./drive/deciders.ts";
 
 export type KernelStats = {
   readonly openActions: number;
@@ -42,7 +42,9 @@ export type KernelStats = {
   readonly queued: number;
   readonly instances: number;
   readonly timers: number;
-  readonly rules: readonly ActiveRule[];
+  /** Those that are active. */
+  readonly rules: readonly ActiveDecider[];
+  readonly schedules: readonly ActiveDecider[];
 };
 
 /** The playbooks that are registered. */
@@ -228,10 +230,11 @@ export function createKernel(options: KernelOptions): Kernel {
   }
 
   const restore = (): void => {
-    for (const snapshot of log.snapshots(rulesRegistry)) {
-      const refused = deciders.restore(snapshot.state);
-      if (refused !== undefined) {
-        warn(`Rule "${snapshot.instance}" on the log could not be built and is not active`, {
+    for (const kind of definitionKinds) {
+      for (const { instance, state } of log.snapshots(registryOf(kind))) {
+        const refused = deciders.restore(kind, state);
+        if (refused === undefined) continue;
+        warn(`The ${kind} "${instance}" on the log could not be built and is not active`, {
           refused,
         });
       }
@@ -272,7 +275,8 @@ export function createKernel(options: KernelOptions): Kernel {
       queued: actions.open() - actions.running(),
       instances: deciders.instances(),
       timers: alarms.size(),
-      rules: deciders.active(),
+      rules: deciders.active().filter(({ kind }) => kind === "rule"),
+      schedules: deciders.active().filter(({ kind }) => kind === "schedule"),
     }),
     playbooks: { entries: catalog.entries, text: catalog.text, current: catalog.current },
   };

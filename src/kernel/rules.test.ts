@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ask, attrsOf, createHandExecutor, startNode, typesOf } from "../../test/node.ts";
-import { activationEvent, deactivationEvent, parseRules } from "../decider/rule.ts";
+import { activationEvent, deactivationEvent } from "../decider/activation.ts";
+import { parseRules } from "../decider/rule.ts";
 import type { NewEvent } from "../event/envelope.ts";
 import { present } from "../base/assert.ts";
 
@@ -69,7 +70,10 @@ spec:
     await node.put(activation("clean"));
     const version = present(node.kernel.stats().rules[0], "a rule").version;
     const change = { file: "rules.yaml", ts: "2026-11-24T05:00:01.000Z", replaces: undefined };
-    await node.put(deactivationEvent("clean", version, change), alert("first"));
+    await node.put(
+      deactivationEvent({ kind: "rule", name: "clean", version }, change),
+      alert("first"),
+    );
     expect(node.kernel.stats().rules).toEqual([]);
     node.crash();
     const next = await startNode({ clock: node.clock, disk: node.disk, name: "worker-2" });

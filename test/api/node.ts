@@ -12,14 +12,15 @@ import { createMemoryBlobs } from "../../src/executor/blob/memory.ts";
 import type { Executor } from "../../src/executor/executor.ts";
 import { createNoop } from "../../src/executor/noop/noop.ts";
 import { createWorker } from "../../src/executor/worker.ts";
-import { createKernel, type ActiveRule } from "../../src/kernel/kernel.ts";
+import { createKernel, type ActiveDecider } from "../../src/kernel/kernel.ts";
 import type { Log } from "../../src/log/log.ts";
 import { createMemoryLog, type MemoryDisk } from "../../src/log/memory/memory-log.ts";
 import { createOutcomes } from "../../src/log/outcomes.ts";
 
 export type TestNode = {
   readonly api: Api;
-  readonly rules: () => readonly ActiveRule[];
+  /** Rules and schedules. */
+  readonly active: () => readonly ActiveDecider[];
   readonly log: Log;
   /** Fires the heartbeats of all open streams. */
   readonly beat: () => void;
@@ -88,7 +89,10 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   });
   return {
     api: made,
-    rules: () => kernel.stats().rules,
+    active: () => {
+      const { rules, schedules } = kernel.stats();
+      return [...rules, ...schedules];
+    },
     log,
     beat: () => {
       for (const beat of [...beats]) beat();

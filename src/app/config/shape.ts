@@ -88,6 +88,7 @@ export type Config = {
     readonly resultBytesMax: number | undefined;
   };
   readonly rules: readonly string[];
+  readonly schedules: readonly string[];
   readonly sources: readonly SourceConfig[];
 };
 

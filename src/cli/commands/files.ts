@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { backUpLogFile } from "../../app/log-file.ts";
-import { filesIn } from "../../app/rule-files.ts";
+import { filesIn } from "../../app/definition-files.ts";
 import { formatProblem } from "../../base/document.ts";
-import { parseRules } from "../../decider/rule.ts";
+import { parseDefinitions } from "../../decider/activation.ts";
 import { examine } from "../doctor.ts";
 import type { Context } from "../context.ts";
 import { Exit, exitCodes, text } from "../terminal.ts";
@@ -85,7 +85,7 @@ function rulesCommands(program: Command, context: Context): void {
         throw new Exit(exitCodes.usage, `no rule file (.yaml, .yml) in ${paths.join(", ")}`);
       }
       const checked = files.map((file) => {
-        const parsed = parseRules(readFileSync(file, "utf8"), file);
+        const parsed = parseDefinitions(readFileSync(file, "utf8"), file);
         return parsed.ok
           ? {
               file,

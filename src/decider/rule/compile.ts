@@ -1,11 +1,16 @@
-import { parseDurationMs } from "../../base/duration.ts";
 import { canonicalJson } from "../../base/canonical-json.ts";
 import type { DocumentProblem, ReadDocument } from "../../base/document.ts";
 import { sha256Hex } from "../../base/hash.ts";
-import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
+import type { Json, JsonObject } from "../../base/json.ts";
 import { err, ok, type Result } from "../../base/result.ts";
-import { parseRequestAttrs } from "../../action/request-schema.ts";
-import type { Priority, RetryPolicy } from "../../action/request.ts";
+import type { Priority } from "../../action/request.ts";
+import {
+  durationReader,
+  requestProblems,
+  requestSettings,
+  type ReadMs,
+  type RequestSettings,
+} from "../request/written.ts";
 import { compileExpression, type Expression } from "./cel.ts";
 import { patternProblem, typeMatcher } from "./match.ts";
 import type { RuleSource } from "./rule-schema.ts";
@@ -15,6 +20,7 @@ export type RuleMode = "live" | "shadow" | "off";
 
 /** A rule that was parsed, checked and compiled. Durations in milliseconds. */
 export type Rule = {
+  readonly kind: "rule";
   readonly name: string;
   /** The first 16 hex digits of the canonical source's SHA-256. */
   readonly version: string;
@@ -34,10 +40,8 @@ export type CompiledRequest = {
   readonly entity: Expression;
   readonly args: Template;
   readonly idempotencyKey: Expression | undefined;
-  readonly ttlSec: number | undefined;
-  readonly timeoutSec: number | undefined;
+  readonly settings: RequestSettings;
   readonly priority: Priority | undefined;
-  readonly retry: RetryPolicy | undefined;
   readonly concurrency: { readonly key: Template; readonly limit: number } | undefined;
   readonly rate:
     { readonly key: Template; readonly limit: number; readonly perSec: number } | undefined;
@@ -61,6 +65,7 @@ export function compileRule(
   const never = patternProblem(spec.on);
   if (never !== undefined) problems.push(document.problem(["spec", "on"], never));
   const rule: Rule = {
+    kind: "rule",
     name: source.metadata.name,
     version: sha256Hex(canonicalJson(source as Json)).slice(0, 16),
     mode: spec.mode ?? "live",
@@ -79,7 +84,17 @@ export function compileRule(
     horizonMs: spec.horizon === undefined ? horizonMsDefault : read.ms(["horizon"], spec.horizon),
     request: compileRequest(spec.request, read),
   };
-  problems.push(...limitProblems(document, rule.request));
+  const { command, settings, concurrency, rate, compensate } = rule.request;
+  problems.push(
+    ...requestProblems(document, {
+      command,
+      args: {},
+      ...settings,
+      ...(concurrency && { concurrency: { key: "key", limit: concurrency.limit } }),
+      ...(rate && { rate: { key: "key", limit: rate.limit, per_sec: rate.perSec } }),
+      ...(compensate && { compensate: { command: compensate.command, args: {} } }),
+    }),
+  );
   return problems.length > 0 ? err(problems) : ok(rule);
 }
 
@@ -91,7 +106,7 @@ type Reader = {
     wanted?: "any" | "bool",
   ) => Expression;
   readonly template: (path: readonly string[], value: Json) => Template;
-  readonly ms: (path: readonly string[], text: string) => number;
+  readonly ms: ReadMs;
 };
 
 function reader(document: ReadDocument<RuleSource>, problems: DocumentProblem[]): Reader {
@@ -111,18 +126,12 @@ function reader(document: ReadDocument<RuleSource>, problems: DocumentProblem[])
       problems.push(document.problem(["spec", ...path, ...inner], message, at));
       return () => ({ kind: "failed", message });
     },
-    ms: (path, text) => {
-      const read = parseDurationMs(text);
-      if (read.ok) return read.value;
-      problems.push(document.problem(["spec", ...path], read.error));
-      return 0;
-    },
+    ms: durationReader(document, problems),
   };
 }
 
 function compileRequest(request: RuleSource["spec"]["request"], read: Reader): CompiledRequest {
-  const { concurrency, rate, retry, compensate } = request;
-  const ms = (path: readonly string[], text: string): number => read.ms(["request", ...path], text);
+  const { concurrency, rate, compensate } = request;
   const template = (path: readonly string[], value: Json): Template =>
     read.template(["request", ...path], value);
   return {
@@ -133,21 +142,8 @@ function compileRequest(request: RuleSource["spec"]["request"], read: Reader): C
       request.idempotency_key === undefined
         ? undefined
         : read.expression(["request", "idempotency_key"], request.idempotency_key),
-    ttlSec: request.ttl === undefined ? undefined : ms(["ttl"], request.ttl) / 1_000,
-    timeoutSec:
-      request.timeout === undefined ? undefined : ms(["timeout"], request.timeout) / 1_000,
+    settings: requestSettings(request, read.ms),
     priority: request.priority,
-    retry:
-      retry === undefined
-        ? undefined
-        : {
-            ...(retry.attempts === undefined ? {} : { attempts: retry.attempts }),
-            ...(retry.initial === undefined
-              ? {}
-              : { initial_ms: ms(["retry", "initial"], retry.initial) }),
-            ...(retry.max === undefined ? {} : { max_ms: ms(["retry", "max"], retry.max) }),
-            ...(retry.multiplier === undefined ? {} : { multiplier: retry.multiplier }),
-          },
     concurrency: concurrency && {
       key: template(["concurrency", "key"], concurrency.key),
       limit: concurrency.limit,
@@ -155,43 +151,11 @@ function compileRequest(request: RuleSource["spec"]["request"], read: Reader): C
     rate: rate && {
       key: template(["rate", "key"], rate.key),
       limit: rate.limit,
-      perSec: ms(["rate", "per"], rate.per) / 1_000,
+      perSec: read.ms(["request", "rate", "per"], rate.per) / 1_000,
     },
     compensate: compensate && {
       command: compensate.command,
       args: template(["compensate", "args"], (compensate.args ?? {}) as JsonObject),
     },
   };
-}
-
-/**
- * What the check of requests will say about every request of this rule: told now, in the rule's words,
- * instead of to nobody later.
- */
-function limitProblems(
-  document: ReadDocument<RuleSource>,
-  request: CompiledRequest,
-): readonly DocumentProblem[] {
-  const { command, ttlSec, timeoutSec, retry, concurrency, rate, compensate } = request;
-  const checked = parseRequestAttrs({
-    command,
-    args: {},
-    ...(ttlSec === undefined ? {} : { ttl_sec: ttlSec }),
-    ...(timeoutSec === undefined ? {} : { timeout_sec: timeoutSec }),
-    ...(retry === undefined ? {} : { retry }),
-    ...(concurrency && { concurrency: { key: "key", limit: concurrency.limit } }),
-    ...(rate && { rate: { key: "key", limit: rate.limit, per_sec: rate.perSec } }),
-    ...(compensate && { compensate: { command: compensate.command, args: {} } }),
-  });
-  const found = checked.ok ? [] : checked.error.detail?.["problems"];
-  return (Array.isArray(found) ? found : []).flatMap((problem: Json) => {
-    if (!isJsonObject(problem)) return [];
-    const { pointer, message } = problem;
-    const path = typeof pointer === "string" ? pointer.split("/").slice(1) : [];
-    const words = path.map((word) => word.replace(/_(sec|ms)$/, ""));
-    const unit = /_(sec|ms)$/.exec(path.at(-1) ?? "")?.[1];
-    const said = `"${words.at(-1) ?? ""}" ${typeof message === "string" ? message : "is not valid"}`;
-    const text = unit === undefined ? said : `${said} ${unit === "sec" ? "seconds" : "ms"}`;
-    return [document.problem(["spec", "request", ...words], text)];
-  });
 }

@@ -27,6 +27,7 @@ import {
 } from "../../event/envelope.ts";
 import { defaultTenant } from "../../event/ids.ts";
 import type { Decider } from "../decider.ts";
+import { attrsCharsMax } from "../request/written.ts";
 import type { Evaluated } from "./cel.ts";
 import type { Rule } from "./compile.ts";
 import { spell } from "./template.ts";
@@ -47,9 +48,6 @@ const nameCharsMax = 512;
 
 /** The rule's name comes in front of it. */
 const idempotencyCharsMax = 400;
-
-/** Attrs of a request in characters of JSON: leaves room for all else that one event may hold. */
-const attrsCharsMax = 64 * 1024;
 
 type Suppression = "horizon" | "loop" | "depth" | "cool_down" | "throttle";
 
@@ -219,9 +217,7 @@ function requestOf(rule: Rule, record: LogRecord): Result<NewEvent, string> {
   const attrs: RequestAttrs = {
     command: request.command,
     args: isJsonObject(args.value) ? args.value : {},
-    ...(request.ttlSec === undefined ? {} : { ttl_sec: request.ttlSec }),
-    ...(request.timeoutSec === undefined ? {} : { timeout_sec: request.timeoutSec }),
-    ...(request.retry === undefined ? {} : { retry: request.retry }),
+    ...request.settings,
     ...(request.concurrency === undefined
       ? {}
       : { concurrency: { key: concurrency.value, limit: request.concurrency.limit } }),

@@ -1,26 +1,7 @@
 import Type, { type Static } from "typebox";
-
-const strict = { additionalProperties: false };
-
-const duration = Type.String({
-  pattern: "^(\\d+(\\.\\d+)?(ms|s|m|h|d))+$",
-  description: "a number and a unit, as in 250ms, 30s, 10m, 1h30m, 7d",
-});
-
-const command = Type.String({
-  pattern: "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$",
-  description: "a dotted lower-case name, as in shell.run",
-});
+import { duration, metadata, requestMembers, strict } from "../request/written.ts";
 
 const expression = Type.String({ minLength: 1 });
-
-const call = Type.Object(
-  {
-    command,
-    args: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-  },
-  strict,
-);
 
 /**
  * A rule as people write it. Durations are `30s`, `10m`; expressions are CEL over `event` (see `cel.ts`).
@@ -42,17 +23,7 @@ export const ruleSchema = Type.Object(
   {
     apiVersion: Type.Literal("deed/v1"),
     kind: Type.Literal("Rule"),
-    metadata: Type.Object(
-      {
-        name: Type.String({
-          pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-          maxLength: 64,
-          description: "lower-case letters, digits and hyphens, as in restart-web",
-        }),
-        description: Type.Optional(Type.String()),
-      },
-      strict,
-    ),
+    metadata,
     spec: Type.Object(
       {
         on: Type.String({ minLength: 1 }),
@@ -71,48 +42,9 @@ export const ruleSchema = Type.Object(
         ),
         request: Type.Object(
           {
-            command,
+            ...requestMembers,
             entity: Type.Optional(expression),
-            args: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
             idempotency_key: Type.Optional(expression),
-            ttl: Type.Optional(duration),
-            timeout: Type.Optional(duration),
-            priority: Type.Optional(
-              Type.Union([
-                Type.Literal("critical"),
-                Type.Literal("high"),
-                Type.Literal("normal"),
-                Type.Literal("low"),
-              ]),
-            ),
-            retry: Type.Optional(
-              Type.Object(
-                {
-                  attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
-                  initial: Type.Optional(duration),
-                  max: Type.Optional(duration),
-                  multiplier: Type.Optional(Type.Number({ minimum: 1 })),
-                },
-                strict,
-              ),
-            ),
-            concurrency: Type.Optional(
-              Type.Object(
-                { key: Type.String({ minLength: 1 }), limit: Type.Integer({ minimum: 1 }) },
-                strict,
-              ),
-            ),
-            rate: Type.Optional(
-              Type.Object(
-                {
-                  key: Type.String({ minLength: 1 }),
-                  limit: Type.Integer({ minimum: 1 }),
-                  per: duration,
-                },
-                strict,
-              ),
-            ),
-            compensate: Type.Optional(call),
           },
           strict,
         ),

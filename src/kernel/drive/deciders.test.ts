@@ -6,7 +6,7 @@ import { untyped, type Decider } from "../../decider/decider.ts";
 import type { LogRecord, NewEvent } from "../../event/envelope.ts";
 import { eventId } from "../../event/ids.ts";
 import type { StageReads, TimerWrite } from "../../log/log.ts";
-import { createDeciders, rulesRegistry, type Deciders } from "./deciders.ts";
+import { createDeciders, registryOf, type Deciders } from "./deciders.ts";
 
 /** Counts ticks of a key, tells each third one, and waits for `dueMs` where a tick asks for it. */
 type Count = { readonly ticks: number; readonly dueMs: number | undefined; readonly fired: number };
@@ -256,11 +256,11 @@ describe("deciders", () => {
   it("4. what is active is kept under its name, and comes back from there", () => {
     const store = createStore();
     const deciders = start(10, store);
-    const kept = store.rows.get(`${rulesRegistry}/counter`);
+    const kept = store.rows.get(`${registryOf("rule")}/counter`);
     const again = createDeciders({ instancesMax: 10, build: () => ok(untyped(counter)) });
-    expect(again.restore(kept ?? null)).toBeUndefined();
+    expect(again.restore("rule", kept ?? null)).toBeUndefined();
     expect(again.active()).toEqual(deciders.active());
-    expect(again.restore("nonsense")).toBe("the stored rule is not an object");
+    expect(again.restore("rule", "nonsense")).toBe("the stored rule is not an object");
   });
 
   it("4. an activation that cannot be built is recorded, and the version before it stays", () => {

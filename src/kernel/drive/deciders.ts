@@ -6,14 +6,15 @@
  *    that cannot be read is not a decider's failure: it fails the commit.
  * 3. A timer fires once for one due time, and its row goes with the commit of `timer.fired`. One that its
  *    instance no longer waits for wakes nobody.
- * 4. Which deciders are active is itself a fold of the log (`rule.activated`, `rule.deactivated`), beside those
- *    that are always there.
+ * 4. Which deciders are active is itself a fold of the log (`rule.activated`, `schedule.deactivated` …), beside
+ *    those that are always there. A decider sees its own activation, once it is active, and its own
+ *    deactivation, while it still is.
  * 5. What follows by itself is decided when all inputs are folded, one step of each instance at a time.
  */
-import type { Json } from "../../base/json.ts";
-import { isJsonObject } from "../../base/json.ts";
+import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import type { Result } from "../../base/result.ts";
 import { timestamp } from "../../base/clock.ts";
+import { changeOf, definitionKinds, type DefinitionKind } from "../../decider/activation.ts";
 import type { Decider, Timer } from "../../decider/decider.ts";
 import type { LogRecord, NewEvent } from "../../event/envelope.ts";
 import type { EventId } from "../../event/ids.ts";
@@ -21,10 +22,13 @@ import type { SnapshotWrite, StageReads, TimerRow, TimerWrite } from "../../log/
 import { createAdvancing } from "./advancing.ts";
 import { createInstances, type Instance } from "./instances.ts";
 
-/** The decider under whose name the active rules are kept as snapshots, one instance a rule. */
-export const rulesRegistry = "rules";
+/** The decider under whose name what is active of a kind is kept as snapshots, one instance a definition. */
+export function registryOf(kind: DefinitionKind): string {
+  return `${kind}s`;
+}
 
-export type ActiveRule = {
+export type ActiveDecider = {
+  readonly kind: DefinitionKind;
   readonly name: string;
   readonly version: string;
   readonly mode: string;
@@ -33,7 +37,7 @@ export type ActiveRule = {
   readonly offset: number;
 };
 
-type Entry = { readonly about: ActiveRule; readonly decider: Decider<unknown> };
+type Entry = { readonly about: ActiveDecider; readonly decider: Decider<unknown> };
 
 export type Deciders = {
   readonly step: (record: LogRecord, reads: StageReads) => readonly NewEvent[];
@@ -44,10 +48,10 @@ export type Deciders = {
   readonly writes: () => { readonly snapshots: SnapshotWrite[]; readonly timers: TimerWrite[] };
   readonly committed: () => void;
   readonly rolledBack: () => void;
-  readonly active: () => readonly ActiveRule[];
+  readonly active: () => readonly ActiveDecider[];
   readonly instances: () => number;
-  /** Takes up a registry snapshot at start. Returns why it could not. */
-  readonly restore: (state: Json) => string | undefined;
+  /** Takes up a snapshot of a kind's registry at start. Returns why it could not. */
+  readonly restore: (kind: DefinitionKind, state: Json) => string | undefined;
   /** Takes up an instance that was to go on in the next commit. */
   readonly restoreAdvancing: (key: string, state: Json) => void;
 };
@@ -70,32 +74,44 @@ export function createDeciders({ instancesMax, build, fixed = [] }: DecidersOpti
   const registry = new Map<string, SnapshotWrite>();
   const timerWrites = new Map<string, TimerWrite>();
 
-  const replace = (name: string, entry: Entry | undefined): void => {
+  const replace = (id: Registered, entry: Entry | undefined): void => {
     entriesBefore ??= entries;
-    const others = entries.filter((other) => other.about.name !== name);
+    const others = entries.filter((other) => !isSame(other.about, id));
     entries = entry === undefined ? others : [...others, entry].sort(byName);
   };
 
-  const register = (write: Omit<SnapshotWrite, "decider">): void => {
-    registry.set(write.instance, { decider: rulesRegistry, ...write });
+  const register = ({ kind, name }: Registered, offset: number, state: Json | undefined): void => {
+    const decider = registryOf(kind);
+    registry.set(`${decider}\0${name}`, { decider, instance: name, offset, state });
   };
 
-  const activate = (record: LogRecord): readonly NewEvent[] => {
-    const built = entryOf(record, build);
-    if (!built.ok) return [failure(record, record.event.entity_id, built.reason)];
+  const activate = (
+    kind: DefinitionKind,
+    record: LogRecord,
+    reads: StageReads,
+  ): readonly NewEvent[] => {
+    const built = entryOf(kind, record, build);
+    if (!built.ok) {
+      return [failure(record, { kind, entityId: record.event.entity_id }, built.reason)];
+    }
     const { about } = built.entry;
-    replace(about.name, built.entry);
-    const state = { ...about, text: record.event.attrs["text"] ?? "" };
-    register({ instance: about.name, offset: record.offset, state });
-    return [];
+    replace(about, built.entry);
+    register(about, record.offset, { ...about, text: record.event.attrs["text"] ?? "" });
+    return stepOne(built.entry, record, reads);
   };
 
-  const deactivate = (record: LogRecord): readonly NewEvent[] => {
+  const deactivate = (
+    kind: DefinitionKind,
+    record: LogRecord,
+    reads: StageReads,
+  ): readonly NewEvent[] => {
     const name = record.event.attrs["name"];
     if (typeof name !== "string") return [];
-    replace(name, undefined);
-    register({ instance: name, offset: record.offset, state: undefined });
-    return [];
+    const entry = entries.find(({ about }) => isSame(about, { kind, name }));
+    const events = entry === undefined ? nothing : stepOne(entry, record, reads);
+    replace({ kind, name }, undefined);
+    register({ kind, name }, record.offset, undefined);
+    return events;
   };
 
   const drive = (
@@ -154,8 +170,11 @@ export function createDeciders({ instancesMax, build, fixed = [] }: DecidersOpti
   return {
     step: (record, reads) => {
       const type = record.event.event_type;
-      if (type === "rule.activated") return activate(record);
-      if (type === "rule.deactivated") return deactivate(record);
+      const change = changeOf(type);
+      if (change !== undefined) {
+        const { kind, active } = change;
+        return active ? activate(kind, record, reads) : deactivate(kind, record, reads);
+      }
       let events: NewEvent[] | undefined;
       const stepThe = (entry: Entry): void => {
         const decided = stepOne(entry, record, reads);
@@ -197,9 +216,9 @@ export function createDeciders({ instancesMax, build, fixed = [] }: DecidersOpti
     },
     active: () => entries.map((entry) => entry.about),
     instances: instances.size,
-    restore: (state) => {
-      if (!isJsonObject(state)) return "the stored rule is not an object";
-      const built = entryOf(recordOf(state), build);
+    restore: (kind, state) => {
+      if (!isJsonObject(state)) return `the stored ${kind} is not an object`;
+      const built = entryOf(kind, recordOf(kind, state), build);
       if (!built.ok) return built.reason;
       entries = [...entries, built.entry].sort(byName);
       return undefined;
@@ -246,11 +265,18 @@ function firedTimer({ event }: LogRecord): TimerRow | undefined {
 
 function entryAlways(decider: Decider<unknown>): Entry {
   const { name, version } = decider;
-  return { about: { name, version, mode: "live", file: "", offset: 0 }, decider };
+  return { about: { kind: "rule", name, version, mode: "live", file: "", offset: 0 }, decider };
 }
 
-function byName(left: Entry, right: Entry): number {
-  return left.about.name < right.about.name ? -1 : 1;
+type Registered = Pick<ActiveDecider, "kind" | "name">;
+
+function isSame(left: Registered, right: Registered): boolean {
+  return left.kind === right.kind && left.name === right.name;
+}
+
+function byName({ about: left }: Entry, { about: right }: Entry): number {
+  if (left.kind !== right.kind) return left.kind < right.kind ? -1 : 1;
+  return left.name < right.name ? -1 : 1;
 }
 
 type Guarded<T> = { readonly value: T } | { readonly failed: readonly NewEvent[] };
@@ -260,13 +286,17 @@ function guarded<T>(entry: Entry, record: LogRecord, decide: () => T): Guarded<T
   try {
     return { value: decide() };
   } catch (thrown) {
-    if (record.event.event_type === "rule.failed") return { failed: nothing };
+    if (definitionKinds.some((kind) => record.event.event_type === `${kind}.failed`)) {
+      return { failed: nothing };
+    }
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    return { failed: [failure(record, `rule:${entry.about.name}`, reason)] };
+    const { kind, name } = entry.about;
+    return { failed: [failure(record, { kind, entityId: `${kind}:${name}` }, reason)] };
   }
 }
 
 function entryOf(
+  kind: DefinitionKind,
   record: LogRecord,
   build: DecidersOptions["build"],
 ): { readonly ok: true; readonly entry: Entry } | { readonly ok: false; readonly reason: string } {
@@ -274,6 +304,7 @@ function entryOf(
   if (!decider.ok) return { ok: false, reason: decider.error };
   const { attrs } = record.event;
   const about = {
+    kind,
     name: textOf(attrs["name"]),
     version: textOf(attrs["version"]),
     mode: textOf(attrs["mode"]),
@@ -288,7 +319,7 @@ function textOf(value: Json | undefined): string {
 }
 
 /** The activation as it stood on the log, as far as a decider is built from it. */
-function recordOf(state: { readonly [key: string]: Json | undefined }): LogRecord {
+function recordOf(kind: DefinitionKind, state: JsonObject): LogRecord {
   const offset = typeof state["offset"] === "number" ? state["offset"] : 0;
   const attrs = { ...state, offset: undefined };
   return {
@@ -299,8 +330,8 @@ function recordOf(state: { readonly [key: string]: Json | undefined }): LogRecor
     event: {
       event_id: "0" as EventId,
       ts: timestamp(0),
-      event_type: "rule.activated",
-      entity_id: `rule:${textOf(state["name"])}`,
+      event_type: `${kind}.activated`,
+      entity_id: `${kind}:${textOf(state["name"])}`,
       source: { system: "deed", ns: {} },
       tags: {},
       attrs,
@@ -320,14 +351,19 @@ function timerChanges(
   return [...gone.map(({ name }) => ({ name, dueMs: undefined })), ...armed];
 }
 
-function failure(record: LogRecord, entityId: string, reason: string): NewEvent {
+function failure(
+  record: LogRecord,
+  of: { readonly kind: DefinitionKind; readonly entityId: string },
+  reason: string,
+): NewEvent {
+  const { kind, entityId } = of;
   return {
     ts: timestamp(record.ingestedAtMs),
-    event_type: "rule.failed",
+    event_type: `${kind}.failed`,
     entity_id: entityId,
     correlation_id: record.event.correlation_id ?? record.event.event_id,
     causation_id: record.event.event_id,
-    idempotency_key: `rule.failed/${entityId}/${record.event.event_id}`,
+    idempotency_key: `${kind}.failed/${entityId}/${record.event.event_id}`,
     source: { system: "deed", ns: { component: "kernel" } },
     tags: record.event.tags,
     attrs: { reason },

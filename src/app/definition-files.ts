@@ -1,32 +1,39 @@
 /**
- * Keeps the active rules the same as the rule files.
+ * Keeps the active rules and schedules the same as the files that hold them.
  *
  * Invariants
- * 1. A file that cannot be read as rules changes nothing: its problems are told once, the old rules stay.
+ * 1. A file that cannot be read as rules and schedules changes nothing: its problems are told once, what it
+ *    held before stays.
  * 2. A change becomes active by an event, at that event's offset.
- * 3. A rule whose file is gone is deactivated. A file or folder that is there and cannot be read is not gone.
+ * 3. What no file holds any more is deactivated. A file or folder that is there and cannot be read is not gone.
  */
 import { watch, type FSWatcher } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { timestamp, type Clock } from "../base/clock.ts";
 import { formatProblem } from "../base/document.ts";
-import { activationEvent, deactivationEvent, parseRules, type Rule } from "../decider/rule.ts";
+import {
+  activationEvent,
+  deactivationEvent,
+  parseDefinitions,
+  type Definition,
+} from "../decider/activation.ts";
 import type { NewEvent } from "../event/envelope.ts";
-import type { ActiveRule } from "../kernel/kernel.ts";
+import type { ActiveDecider } from "../kernel/kernel.ts";
 import type { Log } from "../log/log.ts";
 
-export type RuleFiles = {
+export type DefinitionFiles = {
   /** Looks at all files now. */
   readonly refresh: () => Promise<void>;
   readonly stop: () => Promise<void>;
 };
 
-export type RuleFilesOptions = {
+export type DefinitionFilesOptions = {
   /** Files, or folders whose `.yaml` and `.yml` files count. */
   readonly paths: readonly string[];
   readonly log: Pick<Log, "append">;
-  readonly active: () => readonly ActiveRule[];
+  /** Of every kind that files hold. */
+  readonly active: () => readonly ActiveDecider[];
   readonly clock: Clock;
   readonly warn: (message: string) => void;
   readonly info: (message: string) => void;
@@ -38,11 +45,13 @@ const lookAgainMs = 5_000;
 /** Editors write a file in several steps: a hint is acted upon after this time. */
 const settleMs = 50;
 
-type Loaded = { readonly rule: Rule; readonly file: string; readonly text: string };
+type Loaded = { readonly definition: Definition; readonly file: string; readonly text: string };
 
-export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFiles> {
+export async function watchDefinitionFiles(
+  options: DefinitionFilesOptions,
+): Promise<DefinitionFiles> {
   const { clock, warn, info } = options;
-  const seen = new Map<string, { readonly text: string; readonly rules: readonly Loaded[] }>();
+  const seen = new Map<string, { readonly text: string; readonly held: readonly Loaded[] }>();
   const watchers: FSWatcher[] = [];
   /** Files that were broken from the start: what the log holds of them stays. */
   const keptFiles = new Set<string>();
@@ -53,7 +62,7 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
 
   const look = async (): Promise<void> => {
     told.begin();
-    const found = await Promise.all(options.paths.map((path) => findRuleFiles(path)));
+    const found = await Promise.all(options.paths.map((path) => findDefinitionFiles(path)));
     const files = found.flatMap((one) => one.files);
     const unread = found.flatMap((one) => (one.unread === undefined ? [] : [one.path]));
     for (const { problem } of found) if (problem !== undefined) told.warn(problem);
@@ -64,7 +73,7 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
     }
     for (const file of files) await load(file);
     await settle(
-      [...seen.values()].flatMap(({ rules }) => rules),
+      [...seen.values()].flatMap(({ held }) => held),
       unread,
     );
   };
@@ -72,57 +81,54 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
   const load = async (file: string): Promise<void> => {
     const before = seen.get(file);
     const text = await readFile(file, "utf8").catch((thrown: unknown) => {
-      told.warn(`${file} cannot be read and the rules it held before stay active: ${why(thrown)}`);
+      told.warn(`${file} cannot be read and what it held before stays active: ${why(thrown)}`);
       if (before === undefined) keptFiles.add(file);
       return undefined;
     });
     if (text === undefined || before?.text === text) return;
-    const parsed = parseRules(text, file);
+    const parsed = parseDefinitions(text, file);
     if (parsed.ok) {
-      seen.set(file, { text, rules: parsed.value.map((rule) => ({ rule, file, text })) });
+      seen.set(file, {
+        text,
+        held: parsed.value.map((definition) => ({ definition, file, text })),
+      });
       keptFiles.delete(file);
       return;
     }
     for (const problem of parsed.error) warn(formatProblem(problem));
     const kept = before === undefined && !isActive(file);
-    warn(
-      `${file} is not used: ${kept ? "it brings no rule" : "the rules it held before stay active"}`,
-    );
-    seen.set(file, { text, rules: before?.rules ?? [] });
+    warn(`${file} is not used: ${kept ? "it brings nothing" : "what it held before stays active"}`);
+    seen.set(file, { text, held: before?.held ?? [] });
     if (before === undefined) keptFiles.add(file);
   };
 
-  const isActive = (file: string): boolean => options.active().some((rule) => rule.file === file);
+  const isActive = (file: string): boolean => options.active().some((one) => one.file === file);
 
   const settle = async (loaded: readonly Loaded[], unread: readonly string[]): Promise<void> => {
-    const active = new Map(options.active().map((rule) => [rule.name, rule]));
+    const active = new Map(options.active().map((one) => [idOf(one), one]));
     const events: NewEvent[] = [];
     const wanted = new Set<string>();
-    for (const { rule, file, text } of loaded) {
-      if (wanted.has(rule.name)) {
-        told.warn(
-          `${file}: a rule "${rule.name}" stands in another file, too: this one is not used`,
-        );
+    const now = timestamp(clock.nowMs());
+    for (const { definition, file, text } of loaded) {
+      const { version, mode } = definition;
+      const id = idOf(definition);
+      if (wanted.has(id)) {
+        told.warn(`${file}: a ${id} stands in another file, too: this one is not used`);
         continue;
       }
-      wanted.add(rule.name);
-      const current = active.get(rule.name);
-      if (current?.version === rule.version) continue;
-      const change = { file, ts: timestamp(clock.nowMs()), replaces: current?.version };
-      events.push(activationEvent(rule, text, change));
-      info(`rule ${rule.name} ${rule.version} (${rule.mode}) from ${file}`);
+      wanted.add(id);
+      const current = active.get(id);
+      if (current?.version === version) continue;
+      const change = { file, ts: now, replaces: current?.version };
+      events.push(activationEvent(definition, text, change));
+      info(`${id} ${version} (${mode}) from ${file}`);
     }
-    for (const [name, { version, file }] of active) {
+    for (const [id, one] of active) {
+      const { file } = one;
       const kept = keptFiles.has(file) || unread.some((path) => isWithin(file, path));
-      if (wanted.has(name) || kept) continue;
-      events.push(
-        deactivationEvent(name, version, {
-          file,
-          ts: timestamp(clock.nowMs()),
-          replaces: undefined,
-        }),
-      );
-      info(`rule ${name} is no longer active: ${file} does not hold it`);
+      if (wanted.has(id) || kept) continue;
+      events.push(deactivationEvent(one, { file, ts: now, replaces: undefined }));
+      info(`${id} is no longer active: ${file} does not hold it`);
     }
     if (events.length > 0) await options.log.append(events);
   };
@@ -138,7 +144,7 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
     working = working
       .then(look)
       .catch((thrown: unknown) => {
-        told.warn(`Rule files could not be looked at: ${why(thrown)}`);
+        told.warn(`The files of rules and schedules could not be looked at: ${why(thrown)}`);
       })
       .then(() => {
         lookAfter(lookAgainMs);
@@ -172,6 +178,10 @@ export async function watchRuleFiles(options: RuleFilesOptions): Promise<RuleFil
   };
 }
 
+function idOf({ kind, name }: Pick<Definition, "kind" | "name">): string {
+  return `${kind} "${name}"`;
+}
+
 /** What is wrong for a while is told once, and again when it has been right in between. */
 function createTold(warn: (message: string) => void): {
   readonly begin: () => void;
@@ -199,7 +209,7 @@ type Found = {
   readonly unread?: true;
 };
 
-async function findRuleFiles(path: string): Promise<Found> {
+async function findDefinitionFiles(path: string): Promise<Found> {
   try {
     const found = await stat(path);
     if (!found.isDirectory()) return { path, files: [path] };
@@ -212,12 +222,12 @@ async function findRuleFiles(path: string): Promise<Found> {
   }
 }
 
-/** The rule files at a path: itself, or those in the folder, by name. */
+/** The files at a path: itself, or those in the folder, by name. */
 export async function filesIn(
   path: string,
   warn: (message: string) => void,
 ): Promise<readonly string[]> {
-  const { files, problem } = await findRuleFiles(path);
+  const { files, problem } = await findDefinitionFiles(path);
   if (problem !== undefined) warn(problem);
   return files;
 }

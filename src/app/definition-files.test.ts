@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startNode, word, type TestNode } from "../../test/api/node.ts";
-import type { ActiveRule } from "../kernel/kernel.ts";
-import { watchRuleFiles, type RuleFiles } from "./rule-files.ts";
+import type { ActiveDecider } from "../kernel/kernel.ts";
+import { watchDefinitionFiles, type DefinitionFiles } from "./definition-files.ts";
 import { createSystemClock } from "./system-clock.ts";
 
 let folder: string;
 let node: TestNode;
-let rules: RuleFiles;
+let rules: DefinitionFiles;
 let warnings: string[];
 
 beforeEach(async () => {
@@ -42,8 +42,8 @@ function write(name: string, text: string): string {
   return file;
 }
 
-function active(): readonly ActiveRule[] {
-  return node.rules();
+function active(): readonly ActiveDecider[] {
+  return node.active();
 }
 
 function names(): readonly string[] {
@@ -53,10 +53,10 @@ function names(): readonly string[] {
 }
 
 async function watching(paths = [join(folder, "rules")]): Promise<void> {
-  rules = await watchRuleFiles({
+  rules = await watchDefinitionFiles({
     paths,
     log: node.log,
-    active: node.rules,
+    active: node.active,
     clock: createSystemClock(),
     warn: (message) => warnings.push(message.replaceAll(`${folder}/`, "")),
     info: () => undefined,
@@ -109,7 +109,7 @@ describe("2. a change becomes active by an event, at that event's offset", () =>
   });
 });
 
-describe("1. a file that cannot be read as rules changes nothing", () => {
+describe("1. a file that cannot be read as rules and schedules changes nothing", () => {
   it("its problems are told with their places, once, and the old rules decide on", async () => {
     write("a.yaml", ruleText("a"));
     write("b.yaml", ruleText("b"));
@@ -121,7 +121,7 @@ describe("1. a file that cannot be read as rules changes nothing", () => {
     expect(active()).toEqual(before);
     expect(warnings).toHaveLength(2);
     expect(warnings[0]).toMatch(/^rules\/a\.yaml:6:\d+: /);
-    expect(warnings[1]).toBe("rules/a.yaml is not used: the rules it held before stay active");
+    expect(warnings[1]).toBe("rules/a.yaml is not used: what it held before stays active");
     write("a.yaml", ruleText("a", "noop.mended"));
     await rules.refresh();
     expect(active().find(({ name }) => name === "a")?.version).not.toBe(
@@ -134,7 +134,7 @@ describe("1. a file that cannot be read as rules changes nothing", () => {
     write("b.yaml", ruleText("b"));
     await watching();
     expect(names()).toEqual(["b"]);
-    expect(warnings.at(-1)).toBe("rules/a.yaml is not used: it brings no rule");
+    expect(warnings.at(-1)).toBe("rules/a.yaml is not used: it brings nothing");
   });
 
   it("a file that broke while nobody looked keeps what the log holds of it", async () => {
@@ -164,10 +164,10 @@ describe("1. a file that cannot be read as rules changes nothing", () => {
 it("after its stop it looks at nothing, also where looks ran into each other", async () => {
   const timers = new Set<() => void>();
   const clock = createSystemClock();
-  rules = await watchRuleFiles({
+  rules = await watchDefinitionFiles({
     paths: [join(folder, "rules")],
     log: node.log,
-    active: node.rules,
+    active: node.active,
     clock: {
       ...clock,
       after: (_, task) => {
@@ -214,7 +214,55 @@ describe("3. a rule whose file is gone is deactivated", () => {
     rmSync(file, { recursive: true });
     expect(names()).toEqual(["a"]);
     expect(warnings).toEqual([
-      "rules/a.yaml cannot be read and the rules it held before stay active: EISDIR: illegal operation on a directory, read",
+      "rules/a.yaml cannot be read and what it held before stays active: EISDIR: illegal operation on a directory, read",
+    ]);
+  });
+});
+
+describe("schedules stand beside rules", () => {
+  const scheduleText = (name: string, cron = "0 5 * * *"): string => `apiVersion: deed/v1
+kind: Schedule
+metadata: { name: ${name} }
+spec:
+  cron: "${cron}"
+  request: { command: noop }
+`;
+  const told = (): readonly string[] =>
+    active()
+      .map(({ kind, name, file }) => `${kind} ${name} ${file.slice(folder.length + 1)}`)
+      .sort();
+
+  it("in files of their own, in one file with rules, and under the name of a rule", async () => {
+    write("a.yaml", ruleText("same"));
+    write("b.yaml", `${scheduleText("same")}---\n${ruleText("other")}`);
+    await watching();
+    expect(told()).toEqual([
+      "rule other rules/b.yaml",
+      "rule same rules/a.yaml",
+      "schedule same rules/b.yaml",
+    ]);
+    write("b.yaml", scheduleText("same", "0 6 * * *"));
+    await rules.refresh();
+    expect(told()).toEqual(["rule same rules/a.yaml", "schedule same rules/b.yaml"]);
+    const last = await node.log.read({ from: node.log.head() - 1, limit: 2 });
+    expect(last.map(({ event }) => event.event_type)).toEqual([
+      "schedule.activated",
+      "rule.deactivated",
+    ]);
+    rmSync(join(folder, "rules/b.yaml"));
+    await rules.refresh();
+    expect(told()).toEqual(["rule same rules/a.yaml"]);
+  });
+
+  it("a broken one keeps what was there", async () => {
+    write("s.yaml", scheduleText("s"));
+    await watching();
+    write("s.yaml", scheduleText("s", "0 25 * * *"));
+    await rules.refresh();
+    expect(told()).toEqual(["schedule s rules/s.yaml"]);
+    expect(warnings).toEqual([
+      'rules/s.yaml:5:10: "0 25 * * *" is no cron expression: Invalid value for hour: 25',
+      "rules/s.yaml is not used: what it held before stays active",
     ]);
   });
 });
