@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { actionIdOf } from "../../event/ids.ts";
 import { createScheduleLog, hour, minute, t0 } from "./log-with-schedule.ts";
 
 const at = (clock: string): number => Date.parse(`2026-11-24T${clock}:00Z`);
@@ -173,6 +174,26 @@ describe("overlap: a slot falls due while the former one runs", () => {
     }
   });
 
+  test("an action that a person asks for again is no run of the schedule", () => {
+    const log = createScheduleLog();
+    log.activate('cron: "*/15 * * * *"');
+    log.run(at("05:15"));
+    log.end(at("05:15"));
+    log.put({
+      ts: "2026-11-24T05:16:00.000Z",
+      event_type: "action.requested",
+      entity_id: "schedule:nightly",
+      idempotency_key: "redrive/1",
+      action_id: actionIdOf("default", "redrive/1"),
+      source: { system: "test", ns: {} },
+      tags: { schedule: "nightly", slot: "2026-11-24T05:15:00.000Z" },
+      attrs: {},
+    });
+    log.told();
+    log.run(at("05:30"));
+    expect(log.told()).toEqual(["started 05:30"]);
+  });
+
   test("more than 256 runs do not run, whatever is allowed", () => {
     const log = createScheduleLog();
     log.activate('cron: "* * * * *"\noverlap: allow');
@@ -242,6 +263,7 @@ describe("backfill", () => {
     const log = createScheduleLog();
     log.activate('cron: "*/30 * * * *"\noverlap: allow');
     log.run(at("06:10"));
+    log.forgetKeys();
     log.activate(
       'cron: "*/15 * * * *"\noverlap: allow\nbackfill: {from: "2026-11-24T05:00:00Z", to: "2026-11-24T09:00:00Z"}',
     );

@@ -49,6 +49,8 @@ export type ScheduleLog = {
   readonly setClock: (atMs: number) => void;
   /** The snapshot is lost. */
   readonly lose: () => void;
+  /** The deduplication window has passed. */
+  readonly forgetKeys: () => void;
   /** What the slot started ends. */
   readonly end: (slotMs: number, how?: "succeeded" | "failed" | "cancelled") => void;
   /** Puts an event on the log by hand. */
@@ -147,6 +149,9 @@ export function createScheduleLog(): ScheduleLog {
     },
     lose: () => {
       state = initialState;
+    },
+    forgetKeys: () => {
+      keys.clear();
     },
     end: (slotMs, how = "succeeded") => {
       const asked = records.findLast(
