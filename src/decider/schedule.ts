@@ -31,20 +31,28 @@ export function scheduleDecider(schedule: Schedule): Decider<ScheduleState> {
 
 const nobody: readonly string[] = [];
 
-/** Its own changes, and the requests and the ends of what it started. */
+/**
+ * Its own changes, and the requests and the ends of what it started. What a playbook asks for carries the tags
+ * of its execution, and is not the schedule's.
+ */
 function concerns({ name }: Schedule, { event }: LogRecord): boolean {
   if (event.event_type === "schedule.activated" || event.event_type === "schedule.deactivated") {
     return event.attrs["name"] === name;
   }
   if (event.tags[scheduleTag] !== name || event.tags[anomalyTag] !== undefined) return false;
-  return concerning.has(event.event_type);
+  return event.action_id === undefined
+    ? event.parent_execution_id === undefined && ofExecutions.has(event.event_type)
+    : event.execution_id === undefined && ofActions.has(event.event_type);
 }
 
-const concerning: ReadonlySet<string> = new Set([
+const ofActions: ReadonlySet<string> = new Set([
   "action.requested",
   "action.succeeded",
   "action.failed",
   "action.cancelled",
+]);
+
+const ofExecutions: ReadonlySet<string> = new Set([
   "execution.requested",
   "execution.completed",
   "execution.failed",

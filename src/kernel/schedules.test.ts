@@ -4,7 +4,10 @@ import { present } from "../base/assert.ts";
 import { timestamp } from "../base/clock.ts";
 import { activationEvent, deactivationEvent, parseDefinitions } from "../decider/activation.ts";
 import type { NewEvent } from "../event/envelope.ts";
-import { actionIdOf } from "../event/ids.ts";
+import { sha256Hex } from "../base/hash.ts";
+import { registeredEvent } from "../decider/playbook.ts";
+import { createNoop } from "../executor/noop/noop.ts";
+import { actionIdOf, executionIdOf } from "../event/ids.ts";
 
 const minute = 60_000;
 
@@ -137,6 +140,40 @@ describe("schedules", () => {
     await node.clock.settle();
     expect(attrsOf(node, "action.cancelled")).toHaveLength(1);
     expect(slots(node)).toEqual([slot("05:15"), slot("05:30")]);
+  });
+
+  it("run a playbook at each slot, whose end makes room for the next", async () => {
+    const executor = createHandExecutor();
+    const node = await startNode({ executors: [executor, createNoop()] });
+    const playbook = `apiVersion: noetl.io/v2
+kind: Playbook
+metadata: { name: load, path: etl/load }
+workflow:
+  - step: start
+    tool: { kind: noop, result: "{{ slot }}" }
+    next: [{ step: work }]
+  - step: work
+    tool: { kind: action, command: hand.work }
+`;
+    const { one, text } = definition("");
+    const source = text.replace(/request:.*/, "playbook: { path: etl/load }");
+    const parsed = parseDefinitions(source, "s.yaml");
+    const schedule = present(parsed.ok ? parsed.value[0] : undefined, one.name);
+    const registered = { path: "etl/load", digest: sha256Hex(playbook), text: playbook };
+    await node.put(
+      registeredEvent(registered, { ts: slot("05:00"), replaces: undefined }),
+      activationEvent(schedule, source, change(node)),
+    );
+    await node.clock.advance(30 * minute);
+    await node.clock.settle();
+    expect(attrsOf(node, "action.requested")[0]).toMatchObject({ args: { result: slot("05:15") } });
+    const id = executionIdOf("default", `schedule/sweep/${slot("05:15")}`);
+    expect(attrsOf(node, "schedule.skipped")).toMatchObject([{ slot: slot("05:30"), holder: id }]);
+    callOf(executor, 0).resolve("done");
+    await node.clock.settle();
+    expect(attrsOf(node, "execution.completed")).toHaveLength(1);
+    await node.clock.advance(15 * minute);
+    expect(slots(node)).toEqual([slot("05:15"), slot("05:45")]);
   });
 
   it("wait for nothing once they were ended, and go on from their next activation", async () => {

@@ -57,12 +57,18 @@ export function evolveSchedule(
       break;
     case "action.requested":
     case "execution.requested":
-      noteRequest(draft, schedule, record);
+      if (!noteRequest(draft, schedule, record)) return unmoved(state);
       break;
     default:
-      if (noteEnd(draft, record)) startWaiting(draft, schedule);
+      if (!noteEnd(draft, record)) return unmoved(state);
+      startWaiting(draft, schedule);
   }
   return draft.end();
+}
+
+/** What was decided is told once. */
+function unmoved(state: ScheduleState): ScheduleState {
+  return state.decisions.length === 0 ? state : { ...state, decisions: [] };
 }
 
 export const slotTimer = "slot";
@@ -241,20 +247,21 @@ function hasRoom(
   );
 }
 
-/** Its own request has come to the log: from here on it runs. */
-function noteRequest(draft: Draft, { name }: Schedule, { event }: LogRecord): void {
+/** @returns true where its own request has come to the log: from here on it runs. */
+function noteRequest(draft: Draft, { name }: Schedule, { event }: LogRecord): boolean {
   const { memory } = draft;
   const slot = event.tags[slotTag];
   const slotMs = typeof slot === "string" ? Date.parse(slot) : NaN;
   const id = event.action_id ?? event.execution_id;
-  if (id === undefined || Number.isNaN(slotMs)) return;
-  if (event.idempotency_key !== scheduledKey(name, slotMs)) return;
+  if (id === undefined || Number.isNaN(slotMs)) return false;
+  if (event.idempotency_key !== scheduledKey(name, slotMs)) return false;
   const kind = event.action_id === undefined ? "execution" : "action";
   const planned = memory.planned.find((one) => one.slotMs === slotMs);
   memory.planned = memory.planned.filter((one) => one !== planned);
   const trigger = planned?.trigger ?? "slot";
   const { entity_id: entity } = event;
   memory.runs = [...memory.runs, { slotMs, trigger, kind, id, entity, cancelling: false }];
+  return true;
 }
 
 /** @returns true where one of its runs has ended. */
