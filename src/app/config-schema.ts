@@ -151,6 +151,7 @@ export const configSchema = Type.Object(
             Type.Object(
               {
                 allow_hosts: Type.Optional(Type.Array(text)),
+                remap: Type.Optional(Type.Record(Type.String(), text)),
                 concurrency: Type.Optional(count),
                 timeout: Type.Optional(duration),
                 response_bytes_max: Type.Optional(Type.Integer({ minimum: 1 })),

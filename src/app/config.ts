@@ -175,6 +175,7 @@ function executorsOf(reading: Reading): Pick<Config, "http" | "shell" | "python"
   return {
     http: {
       allowHosts: http?.allow_hosts,
+      remap: remapOf(reading, http?.remap ?? {}),
       concurrency: http?.concurrency,
       timeoutMs: timeoutMs("http", http?.timeout),
       responseBytesMax: http?.response_bytes_max,
@@ -195,4 +196,20 @@ function executorsOf(reading: Reading): Pick<Config, "http" | "shell" | "python"
       timeoutMs: timeoutMs("python", python?.timeout),
     },
   };
+}
+
+/** Both sides are URLs: a typing error here would send a request to the wrong place. */
+function remapOf(
+  { problem }: Reading,
+  remap: { readonly [from: string]: string },
+): Config["http"]["remap"] {
+  for (const [from, to] of Object.entries(remap)) {
+    const wrong = [from, to].find(
+      (url) => !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol),
+    );
+    if (wrong === undefined) continue;
+    const path = ["executors", "http", "remap", from];
+    problem(path, `"${wrong}" is no beginning of an http:// or https:// URL`);
+  }
+  return remap;
 }

@@ -48,6 +48,7 @@ export type Config = {
   readonly graceMs: number;
   readonly http: {
     readonly allowHosts: readonly string[] | undefined;
+    readonly remap: { readonly [from: string]: string };
     readonly concurrency: number | undefined;
     readonly timeoutMs: number | undefined;
     readonly responseBytesMax: number | undefined;
