@@ -159,10 +159,17 @@ export const configSchema = Type.Object(
               strict,
             ),
           ),
+          scripts: Type.Optional(
+            Type.Object(
+              { root: Type.Optional(text), strip: Type.Optional(Type.Array(text)) },
+              strict,
+            ),
+          ),
           shell: Type.Optional(
             Type.Object(
               {
-                allow: Type.Array(Type.Array(text, { minItems: 1 })),
+                allow: Type.Optional(Type.Array(Type.Array(text, { minItems: 1 }))),
+                lines: Type.Optional(Type.Boolean()),
                 cwd_root: Type.Optional(text),
                 env_pass: Type.Optional(Type.Array(text)),
                 concurrency: Type.Optional(count),

@@ -73,7 +73,8 @@ executors:
     concurrency: 4
     timeout: 5s
     response_bytes_max: 100
-  shell: { allow: [["./a.sh", "x"]], cwd_root: work, env_pass: [HOME], concurrency: 2, timeout: 1m }
+  scripts: { root: playbooks, strip: [fixtures/playbooks] }
+  shell: { allow: [["./a.sh", "x"]], lines: true, cwd_root: work, env_pass: [HOME], concurrency: 2, timeout: 1m }
   python: { enabled: false, interpreter: venv/bin/python, cwd: scripts, env_pass: [TZ], concurrency: 3, timeout: 2m }
   postgres: { dsn_file: dsn, concurrency: 5, timeout: 3m, result_bytes_max: 200 }
   duckdb: { enabled: false, root: tables, external_access: true, memory_limit: 2GiB, threads: 4, concurrency: 6, timeout: 4m, result_bytes_max: 300 }
@@ -116,8 +117,10 @@ sources:
         timeoutMs: 5_000,
         responseBytesMax: 100,
       },
+      scripts: { root: join(folder, "playbooks"), strip: ["fixtures/playbooks"] },
       shell: {
         allow: [["./a.sh", "x"]],
+        lines: true,
         cwdRoot: join(folder, "work"),
         envPass: ["HOME"],
         concurrency: 2,

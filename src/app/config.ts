@@ -168,8 +168,8 @@ function interpreterOf({ at }: Reading, written: string | undefined): string | u
   return written?.includes("/") === true ? at(written) : written;
 }
 
-function executorsOf(reading: Reading): Pick<Config, "http" | "shell" | "python"> {
-  const { http, shell, python } = reading.config.executors ?? {};
+function executorsOf(reading: Reading): Pick<Config, "http" | "scripts" | "shell" | "python"> {
+  const { http, scripts, shell, python } = reading.config.executors ?? {};
   const timeoutMs = (name: string, written: string | undefined): number | undefined =>
     durationMs(reading, { path: ["executors", name, "timeout"], written });
   return {
@@ -180,8 +180,13 @@ function executorsOf(reading: Reading): Pick<Config, "http" | "shell" | "python"
       timeoutMs: timeoutMs("http", http?.timeout),
       responseBytesMax: http?.response_bytes_max,
     },
+    scripts: {
+      root: scripts?.root === undefined ? undefined : reading.at(scripts.root),
+      strip: scripts?.strip ?? [],
+    },
     shell: {
       allow: shell?.allow ?? [],
+      lines: shell?.lines ?? false,
       cwdRoot: reading.at(shell?.cwd_root ?? "."),
       envPass: shell?.env_pass ?? [],
       concurrency: shell?.concurrency,

@@ -52,6 +52,8 @@ export function contextOf(
     attempt: 1,
     tenant: "default",
     entityId: "service:web",
+    executionId: undefined,
+    requestedAtMs: Date.parse("2026-11-24T05:00:00.000Z"),
     signal,
     progress: (percent, message) => told.push([percent, message]),
     keep: (value) => storeValue(blobs, value),

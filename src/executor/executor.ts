@@ -12,7 +12,7 @@
  */
 import type { TSchema } from "typebox";
 import type { Json, JsonObject } from "../base/json.ts";
-import type { ActionId } from "../event/ids.ts";
+import type { ActionId, ExecutionId } from "../event/ids.ts";
 import type { AttemptCredentials } from "./credential.ts";
 
 export type ExecutionContext = {
@@ -20,6 +20,10 @@ export type ExecutionContext = {
   readonly attempt: number;
   readonly tenant: string;
   readonly entityId: string;
+  /** The execution of a playbook that asked for it, if one did. */
+  readonly executionId: ExecutionId | undefined;
+  /** Event time of the request, the same for every attempt: milliseconds since the Unix epoch. */
+  readonly requestedAtMs: number;
   /** Aborted on cancel, time-out, lost lease and shutdown. */
   readonly signal: AbortSignal;
   /** Tells the log how far it is: percent 0 to 100. Frequent calls are thinned out. */

@@ -19,6 +19,8 @@ describe("1. one report for each attempt", () => {
       attempt: 1,
       tenant: "default",
       entityId: "service:web",
+      executionId: undefined,
+      requestedAtMs: Date.parse("2026-11-24T05:00:00.000Z"),
     });
     call(0).succeed({ done: [1] });
     await clock.settle();

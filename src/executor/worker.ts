@@ -299,6 +299,8 @@ export function createWorker(options: WorkerOptions): Worker {
       attempt: number,
       tenant: tenantOf(request),
       entityId: request.entity_id,
+      executionId: request.execution_id,
+      requestedAtMs: Date.parse(request.ts),
       get signal(): AbortSignal {
         if (attempt.controller === undefined) {
           attempt.controller = new AbortController();

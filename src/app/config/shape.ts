@@ -53,8 +53,10 @@ export type Config = {
     readonly timeoutMs: number | undefined;
     readonly responseBytesMax: number | undefined;
   };
+  readonly scripts: { readonly root: string | undefined; readonly strip: readonly string[] };
   readonly shell: {
     readonly allow: readonly (readonly string[])[];
+    readonly lines: boolean;
     readonly cwdRoot: string;
     readonly envPass: readonly string[];
     readonly concurrency: number | undefined;

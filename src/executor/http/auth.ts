@@ -2,6 +2,7 @@
 import { isJsonObject, type JsonObject } from "../../base/json.ts";
 import { fault } from "../../event/error.ts";
 import type { Credentials } from "../credential.ts";
+import { revealed } from "../reveal.ts";
 import { pairsOf } from "./exchange.ts";
 
 /**
@@ -15,13 +16,7 @@ export async function authHeaders(
   tenant: string,
   credentials: Credentials | undefined,
 ): Promise<Readonly<Record<string, string>>> {
-  if (credentials === undefined) {
-    throw fault(
-      "not_found",
-      `Cannot use the credential ${alias} as this node has none: configure credentials`,
-    );
-  }
-  const held = (await credentials.resolve(alias, tenant)).reveal();
+  const held = await revealed(alias, tenant, credentials);
   const headers = headersFrom(held);
   if (headers !== undefined) return headers;
   throw fault(

@@ -15,7 +15,10 @@ import { existsSync } from "node:fs";
 import Type, { type Static } from "typebox";
 import type { Json, JsonObject } from "../../base/json.ts";
 import { deedError, fault, Fault } from "../../event/error.ts";
+import type { Credentials } from "../credential.ts";
+import { revealed } from "../reveal.ts";
 import type { ExecutionContext, Executor } from "../executor.ts";
+import { scriptSchema, type Scripts } from "../script.ts";
 import {
   startProcess,
   type Ended,
@@ -28,20 +31,27 @@ const strict = { additionalProperties: false };
 
 const argsSchema = Type.Object(
   {
-    code: Type.String({ minLength: 1 }),
+    /** One of `code` and `script`. */
+    code: Type.Optional(Type.String({ minLength: 1 })),
+    script: Type.Optional(scriptSchema),
+    /** The alias of a credential: the code finds it as `context["auth"]`. */
+    auth: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     /** Globals of the code, and the members of `input_data`. */
     input: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-    /** The global `context`. */
+    /** Members of the global `context`; `execution_id` is one where a playbook asks. */
     context: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     /** Modules, or members of them, by the name under which the code finds them. */
     libs: Type.Optional(
-      Type.Record(
-        Type.String(),
-        Type.Union([
+      Type.Union([
+        Type.Null(),
+        Type.Record(
           Type.String(),
-          Type.Object({ from: Type.String(), import: Type.String() }, strict),
-        ]),
-      ),
+          Type.Union([
+            Type.String(),
+            Type.Object({ from: Type.String(), import: Type.String() }, strict),
+          ]),
+        ),
+      ]),
     ),
     /** May an attempt whose outcome is unknown run again? Default false. */
     idempotent: Type.Optional(Type.Boolean()),
@@ -54,6 +64,10 @@ type PythonArgs = Static<typeof argsSchema>;
 export type PythonOptions = {
   /** False: every call is refused. Default true. */
   readonly enabled?: boolean;
+  /** What loads `script`; where it is left out, only `code` runs. */
+  readonly scripts?: Scripts;
+  /** What `auth` names; where it is left out, there are none. */
+  readonly credentials?: Credentials;
   /** A name that `PATH` knows, or a path. Default `python3`; 3.8 or newer. */
   readonly interpreter?: string;
   /** Where the code runs, and finds modules. Default: the folder of the node. */
@@ -98,13 +112,40 @@ export function createPython(options: PythonOptions = {}): Executor {
         );
       }
       const call = args as PythonArgs;
-      const { code, input = {}, context: given = {}, libs = {} } = call;
-      const request = { code, input, context: given, libs } as JsonObject;
-      const ended = await pool.run(request, context);
+      const ended = await pool.run(await requestOf(call, context, options), context);
       if (context.signal.aborted) throw fault("cancelled", "The Python code was ended");
       return resultOf(ended, call, pool.options);
     },
   };
+}
+
+/** All that the code is given. A credential is looked up at the moment of use. */
+async function requestOf(
+  call: PythonArgs,
+  context: ExecutionContext,
+  options: PythonOptions,
+): Promise<JsonObject> {
+  const code = await codeOf(call, context, options);
+  const { executionId, tenant } = context;
+  const given: Record<string, unknown> = {
+    ...(executionId === undefined ? {} : { execution_id: executionId }),
+    ...call.context,
+  };
+  if (call.auth) given["auth"] = await revealed(call.auth, tenant, options.credentials);
+  return { code, input: call.input ?? {}, context: given, libs: call.libs ?? {} } as JsonObject;
+}
+
+async function codeOf(
+  { code, script }: PythonArgs,
+  { signal }: ExecutionContext,
+  { scripts }: PythonOptions,
+): Promise<string> {
+  if ((code === undefined) === (script === undefined)) {
+    throw fault("invalid_args", "Cannot run Python code: give it as code, or name a script");
+  }
+  if (code !== undefined) return code;
+  if (script !== undefined && scripts !== undefined) return scripts.load(script, signal);
+  throw fault("permission", "Cannot run a script as this node loads none");
 }
 
 type Pool = {
