@@ -16,5 +16,5 @@ executorContract(
 );
 
 test("without a result it gives back null", async () => {
-  expect(await createNoop().execute({ payload: 1 }, contextOf())).toBeNull();
+  expect(await createNoop().execute({ payload: 1, input: { a: 1 } }, contextOf())).toBeNull();
 });

@@ -1,7 +1,7 @@
 import Type from "typebox";
 import type { Executor } from "../executor.ts";
 
-/** `noop`: does nothing and gives back `args.result`. For benchmarks, drills and wiring tests. */
+/** `noop`: does nothing and gives back `args.result`. For branches of playbooks, benchmarks and drills. */
 export function createNoop(options: { readonly concurrency?: number } = {}): Executor {
   return {
     command: "noop",
