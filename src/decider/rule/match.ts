@@ -7,6 +7,20 @@ import { isOwnEventType, isReservedEventType, topicOfType } from "../../event/to
  * A rule is not triggered by what rules themselves record, nor by the timers of others.
  */
 export function patternProblem(pattern: string): string | undefined {
+  const odd = segmentProblem(pattern);
+  if (odd !== undefined) return odd;
+  if (/^(rule|timer)\./.test(pattern)) {
+    return `"${pattern}" triggers no rule: events of rules and timers are records of decisions`;
+  }
+  return reservedProblem(pattern);
+}
+
+/** The same for one who only watches: every event counts. */
+export function watchedPatternProblem(pattern: string): string | undefined {
+  return segmentProblem(pattern) ?? reservedProblem(pattern);
+}
+
+function segmentProblem(pattern: string): string | undefined {
   const segments = pattern.split(".");
   const odd = segments.find(
     (segment, index) =>
@@ -14,12 +28,11 @@ export function patternProblem(pattern: string): string | undefined {
       segment !== "*" &&
       !(segment === "**" && index === segments.length - 1),
   );
-  if (odd !== undefined) {
-    return `"${odd}" is no segment of a pattern: * stands for one whole segment, ** at the end for one or more`;
-  }
-  if (/^(rule|timer)\./.test(pattern)) {
-    return `"${pattern}" triggers no rule: events of rules and timers are records of decisions`;
-  }
+  if (odd === undefined) return undefined;
+  return `"${odd}" is no segment of a pattern: * stands for one whole segment, ** at the end for one or more`;
+}
+
+function reservedProblem(pattern: string): string | undefined {
   if (pattern.includes("*") || !isReservedEventType(pattern) || isOwnEventType(pattern)) {
     return undefined;
   }
