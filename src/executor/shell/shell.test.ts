@@ -19,7 +19,8 @@ import type { JsonObject } from "../../base/json.ts";
 import { eventually } from "../../../test/eventually.ts";
 import { createArgsCheck } from "../args.ts";
 import { contextOf, errorOf, executorContract, faultOf } from "../executor-contract.ts";
-import { createShell, type ShellOptions } from "./shell.ts";
+import type { ShellOptions } from "./program-run.ts";
+import { createShell } from "./shell.ts";
 
 let folder: string;
 
