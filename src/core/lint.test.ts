@@ -123,10 +123,10 @@ describe("keys", () => {
       /^6:45: warning not-run: "_store" /,
     ],
     [
-      "artifact",
-      "tool: {kind: artifact}\nnext: end",
+      "transfer",
+      "tool: {kind: transfer}\nnext: end",
       "",
-      /^6:18: error kind-not-run: a tool of kind "artifact" is read, but not run/,
+      /^6:18: error kind-not-run: a tool of kind "transfer" is read, but not run/,
     ],
   ])("that do nothing here: %s", (_key, members, rest, finding) => {
     expect(inStep(members, rest)).toEqual([expect.stringMatching(finding)]);

@@ -4,14 +4,17 @@ import type { Playbook, Task } from "../playbook.ts";
 import type { Tell } from "./lint-graph.ts";
 import type { Path } from "./reader.ts";
 
-/** Kinds of tools that the field uses. */
+/** Kinds of tools that the field uses, and those that are ours. */
 export const fieldKinds: readonly string[] = [
   ...["python", "http", "postgres", "playbook", "workbook", "noop", "shell", "duckdb", "snowflake"],
   ...["ducklake", "nats", "container", "artifact", "transfer", "subscription", "script", "agent"],
+  ...["action", "approval", "wait_for"],
 ];
 
-/** Kinds that are read and never run. */
-const notRun: ReadonlySet<string> = new Set(["artifact"]);
+/** Kinds that are read and never run: no executor serves them. */
+const notRun: ReadonlySet<string> = new Set([
+  ...["snowflake", "ducklake", "nats", "container", "transfer", "subscription", "script", "agent"],
+]);
 
 /** One of these makes a tool of the kind. */
 const needs: { readonly [kind: string]: readonly string[] } = {
@@ -23,22 +26,29 @@ const needs: { readonly [kind: string]: readonly string[] } = {
   ducklake: ["query", "script"],
   playbook: ["path"],
   shell: ["command", "argv"],
+  artifact: ["action"],
+  wait_for: ["event"],
 };
 
 /** @param kinds those that executors of plugins add. */
 export function lintTools(playbook: Playbook, tell: Tell, kinds: readonly string[]): void {
-  const known = [...fieldKinds, ...kinds];
+  const around: Around = { tell, kinds, known: [...fieldKinds, ...kinds] };
   for (const [at, { tasks, loop }] of playbook.steps.entries()) {
     for (const [index, task] of tasks.entries()) {
-      lintTask(task, ["steps", at, "tasks", index], { tell, known });
+      lintTask(task, ["steps", at, "tasks", index], around);
     }
     if (loop?.mode === "cursor") {
-      lintKind(loop.cursor.kind, ["steps", at, "loop", "cursor", "kind"], { tell, known });
+      lintKind(loop.cursor.kind, ["steps", at, "loop", "cursor", "kind"], around);
     }
   }
 }
 
-type Around = { readonly tell: Tell; readonly known: readonly string[] };
+type Around = {
+  readonly tell: Tell;
+  readonly known: readonly string[];
+  /** Of these, the ones that plugins add. */
+  readonly kinds: readonly string[];
+};
 
 function lintTask(task: Task, path: Path, around: Around): void {
   const { kind, config } = task;
@@ -54,13 +64,13 @@ function lintTask(task: Task, path: Path, around: Around): void {
   });
 }
 
-function lintKind(kind: string, path: Path, { tell, known }: Around): void {
-  if (notRun.has(kind)) {
+function lintKind(kind: string, path: Path, { tell, known, kinds }: Around): void {
+  if (notRun.has(kind) && !kinds.includes(kind)) {
     tell({
       code: "kind-not-run",
       path,
       message: `a tool of kind "${kind}" is read, but not run: its step fails`,
-      help: "read the data of the step itself, or store it with a tool that is run",
+      help: "use a tool that is run, as python, http or postgres",
     });
   }
   if (known.includes(kind) || kind.includes("{{")) return;
