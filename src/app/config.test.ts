@@ -67,12 +67,7 @@ api: { body_bytes_max: 2048, tenant: ops }
 log: { path: log/deed.db, dedup_window: 1h30m, event_bytes_max: 4096, retention: { decisions: 7d } }
 worker: { lease: 10s, grace: 0s }
 executors:
-  http:
-    allow_hosts: [a.example]
-    remap: { "https://a.example": "http://127.0.0.1:1/a" }
-    concurrency: 4
-    timeout: 5s
-    response_bytes_max: 100
+  http: { allow_hosts: [a.example], remap: { "https://a.example": "http://127.0.0.1:1/a" }, concurrency: 4, timeout: 5s, response_bytes_max: 100 }
   scripts: { root: playbooks, strip: [fixtures/playbooks] }
   shell: { allow: [["./a.sh", "x"]], lines: true, cwd_root: work, env_pass: [HOME], concurrency: 2, timeout: 1m }
   python: { enabled: false, interpreter: venv/bin/python, cwd: scripts, env_pass: [TZ], concurrency: 3, timeout: 2m }
@@ -301,10 +296,7 @@ describe("1. every problem is told in its place, with the way out", () => {
       "deed.yaml:1:16: a credential without a place to read it from: give the path of the file",
     ],
     ["credentials: { db: { from: vault } }", '"from" must be equal to one of the allowed values'],
-    [
-      "executors: { http: { remap: { 'https://a.example': 127.0.0.1 } } }",
-      'deed.yaml:1:52: "127.0.0.1" is no beginning of an http:// or https:// URL',
-    ],
+    ["executors: { http: { remap: { x: 'http://a' } } }", '1:35: "x" is no beginning of an http'],
     ["data: a\n---\ndata: b\n", "a second document: one file holds one configuration"],
   ])("%j", (text, problem) => {
     const found = problems(text);

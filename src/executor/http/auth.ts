@@ -1,22 +1,20 @@
 /** What a credential puts into the headers of a request. */
 import { isJsonObject, type JsonObject } from "../../base/json.ts";
 import { fault } from "../../event/error.ts";
-import type { Credentials } from "../credential.ts";
-import { revealed } from "../reveal.ts";
+import type { AttemptCredentials } from "../credential.ts";
 import { pairsOf } from "./exchange.ts";
 
 /**
  * The headers that a credential stands for, names in lower case: `{token}` is a bearer token,
  * `{username, password}` basic authentication, `{header, value}` one header, `{headers}` several.
  *
- * @throws {Fault} of `Credentials.resolve`; `invalid_args` where it holds none of these.
+ * @throws {Fault} of `resolve`; `invalid_args` where it holds none of these.
  */
 export async function authHeaders(
   alias: string,
-  tenant: string,
-  credentials: Credentials | undefined,
+  credentials: AttemptCredentials,
 ): Promise<Readonly<Record<string, string>>> {
-  const held = await revealed(alias, tenant, credentials);
+  const held = (await credentials.resolve(alias)).reveal();
   const headers = headersFrom(held);
   if (headers !== undefined) return headers;
   throw fault(

@@ -12,7 +12,6 @@
 import Type, { type Static } from "typebox";
 import type { Json, JsonObject } from "../../base/json.ts";
 import { fault } from "../../event/error.ts";
-import type { Credentials } from "../credential.ts";
 import type { ExecutionContext, Executor } from "../executor.ts";
 import { authHeaders } from "./auth.ts";
 import {
@@ -69,9 +68,7 @@ const inlineBytesMax = 28 * 1024;
 const errorBytesMax = 16 * 1024;
 const shownBytesMax = 2_000;
 
-export function createHttpTool(
-  options: HttpOptions & { readonly credentials?: Credentials } = {},
-): Executor {
+export function createHttpTool(options: HttpOptions = {}): Executor {
   return {
     command: "http",
     description: "Sends one HTTP request and gives back status_code, headers, data and body",
@@ -82,9 +79,7 @@ export function createHttpTool(
     execute: async (args, context) => {
       const call = args as HttpToolArgs;
       const target = targetOf(call.url, options);
-      const auth = call.auth
-        ? await authHeaders(call.auth, context.tenant, options.credentials)
-        : {};
+      const auth = call.auth ? await authHeaders(call.auth, context.credentials) : {};
       const exchange = exchangeOf(call, target, { auth, context });
       const answer = await send(exchange);
       if (answer.statusCode >= 400) throw await refusal(exchange, answer);

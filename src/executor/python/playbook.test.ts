@@ -9,7 +9,7 @@ import { fault } from "../../event/error.ts";
 import { executionId } from "../../event/ids.ts";
 import { createArgsCheck } from "../args.ts";
 import { createSecret } from "../credential.ts";
-import { contextOf, errorOf } from "../executor-contract.ts";
+import { contextOf, errorOf, faultOf } from "../executor-contract.ts";
 import { createScripts } from "../script.ts";
 import { createPython } from "./python.ts";
 
@@ -22,14 +22,17 @@ describe.runIf(hasPython)("the python tool of playbooks", () => {
     cwd: tmpdir(),
     killAfterMs: 50,
     scripts: createScripts({ root }),
+  });
+  const execution = {
+    ...contextOf(),
+    executionId: executionId("42"),
     credentials: {
-      resolve: (alias, tenant) =>
+      resolve: (alias: string) =>
         alias === "store"
-          ? Promise.resolve(createSecret(alias, { token: "t", tenant }))
+          ? Promise.resolve(createSecret(alias, { token: "t", port: 1 }))
           : Promise.reject(fault("not_found", `no ${alias}`)),
     },
-  });
-  const execution = { ...contextOf(), executionId: executionId("42") };
+  };
   const check = createArgsCheck();
   const run = (args: JsonObject) => python.execute(check(python, args), execution);
 
@@ -64,9 +67,9 @@ describe.runIf(hasPython)("the python tool of playbooks", () => {
   });
 
   test("a credential is a member of the context", async () => {
-    const code = 'result = [context["auth"]["token"], context["auth"]["tenant"]]';
-    expect(await run({ code, auth: "store" })).toEqual(["t", "default"]);
-    expect(await errorOf(python, { code, auth: "absent" })).toMatchObject({ kind: "not_found" });
+    const code = 'result = [context["auth"]["token"], context["auth"]["port"]]';
+    expect(await run({ code, auth: "store" })).toEqual(["t", 1]);
+    expect(await faultOf(run({ code, auth: "absent" }))).toMatchObject({ kind: "not_found" });
   });
 
   test.each<[string, JsonObject, string, string]>([

@@ -15,8 +15,6 @@ import { existsSync } from "node:fs";
 import Type, { type Static } from "typebox";
 import type { Json, JsonObject } from "../../base/json.ts";
 import { deedError, fault, Fault } from "../../event/error.ts";
-import type { Credentials } from "../credential.ts";
-import { revealed } from "../reveal.ts";
 import type { ExecutionContext, Executor } from "../executor.ts";
 import { scriptSchema, type Scripts } from "../script.ts";
 import {
@@ -66,8 +64,6 @@ export type PythonOptions = {
   readonly enabled?: boolean;
   /** What loads `script`; where it is left out, only `code` runs. */
   readonly scripts?: Scripts;
-  /** What `auth` names; where it is left out, there are none. */
-  readonly credentials?: Credentials;
   /** A name that `PATH` knows, or a path. Default `python3`; 3.8 or newer. */
   readonly interpreter?: string;
   /** Where the code runs, and finds modules. Default: the folder of the node. */
@@ -126,12 +122,12 @@ async function requestOf(
   options: PythonOptions,
 ): Promise<JsonObject> {
   const code = await codeOf(call, context, options);
-  const { executionId, tenant } = context;
+  const { executionId, credentials } = context;
   const given: Record<string, unknown> = {
     ...(executionId === undefined ? {} : { execution_id: executionId }),
     ...call.context,
   };
-  if (call.auth) given["auth"] = await revealed(call.auth, tenant, options.credentials);
+  if (call.auth) given["auth"] = (await credentials.resolve(call.auth)).reveal();
   return { code, input: call.input ?? {}, context: given, libs: call.libs ?? {} } as JsonObject;
 }
 
