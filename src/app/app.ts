@@ -173,11 +173,11 @@ async function openEngine(config: Config, warn: Warn, ends: Ends): Promise<Engin
   ends.push(() => opened.close());
   const readiness = createReadiness(opened, clock);
   const log: Log = { ...opened, append: readiness.append };
-  const executors = executorsOf(config);
+  const blobs = createFolderBlobs(join(config.data, "blobs"));
+  const executors = executorsOf(config, { log, blobs });
   const credentials = credentialsOf(config, clock, warn);
   ends.push(credentials.close);
   ends.push(() => closeAll(executors));
-  const blobs = createFolderBlobs(join(config.data, "blobs"));
   const { leaseMs } = config;
   const worker = createWorker({
     id: workerId(`local-${randomUUID()}`),

@@ -6,7 +6,6 @@ import { formatProblem } from "../base/document.ts";
 import type { CredentialEntry } from "../executor/credential/credentials.ts";
 import { loadConfig, type Config, type Environment } from "./config.ts";
 import { overrides } from "./config/environment.ts";
-import { parseListen } from "./config/listen.ts";
 
 let folder: string;
 let file: string;
@@ -296,7 +295,6 @@ describe("1. every problem is told in its place, with the way out", () => {
       "deed.yaml:1:16: a credential without a place to read it from: give the path of the file",
     ],
     ["credentials: { db: { from: vault } }", '"from" must be equal to one of the allowed values'],
-    ["executors: { http: { remap: { x: 'http://a' } } }", '1:35: "x" is no beginning of an http'],
     ["data: a\n---\ndata: b\n", "a second document: one file holds one configuration"],
   ])("%j", (text, problem) => {
     const found = problems(text);
@@ -419,37 +417,4 @@ describe("3. tokens", () => {
       expect.stringContaining("the environment variable DEED_C is not known"),
     ]);
   });
-});
-
-it.each([
-  ["127.0.0.1:7333", "127.0.0.1", 7_333],
-  ["localhost:80", "localhost", 80],
-  ["[::]:80", "::", 80],
-  [":80", "127.0.0.1", 80],
-  ["0", "127.0.0.1", 0],
-])("listen %s", (text, host, port) => {
-  expect(parseListen(text)).toEqual({ host, port });
-});
-
-it.each(["", "host", "1.2.3.4", "::1:80", "a:70000", "http://a:80", "a:b"])(
-  "listen %j is refused",
-  (text) => {
-    expect(parseListen(text)).toBeUndefined();
-  },
-);
-
-it.each([
-  ["", false],
-  ["executors: { python: {}, postgres: {}, duckdb: {} }", true],
-  [
-    "executors: { python: { interpreter: python3.12 }, postgres: { timeout: 1s }, duckdb: { root: x } }",
-    true,
-  ],
-  [
-    "executors: { python: { enabled: false }, postgres: { enabled: false }, duckdb: { enabled: false } }",
-    false,
-  ],
-])("what runs code or SQL runs only where it is configured: %j", (text, enabled) => {
-  const { python, postgres, duckdb } = load(text);
-  expect([python.enabled, postgres.enabled, duckdb.enabled]).toEqual([enabled, enabled, enabled]);
 });

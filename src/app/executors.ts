@@ -1,48 +1,64 @@
 /** The executors of a node, as its configuration says. */
+import { watchedCondition, watchedTypes } from "../decider/rule.ts";
+import { createArtifact } from "../executor/artifact/artifact.ts";
 import { createDuckdb } from "../executor/duckdb/duckdb.ts";
-import type { Executor } from "../executor/executor.ts";
+import type { BlobStore, Executor } from "../executor/executor.ts";
+import type { HttpOptions } from "../executor/http/exchange.ts";
 import { createHttp } from "../executor/http/http.ts";
+import { createHttpTool } from "../executor/http/http-tool.ts";
 import { createNoop } from "../executor/noop/noop.ts";
 import { createPostgres } from "../executor/postgres/postgres.ts";
 import { createPython } from "../executor/python/python.ts";
+import { createScripts } from "../executor/script.ts";
 import { createShell } from "../executor/shell/shell.ts";
+import { createShellTool } from "../executor/shell/shell-tool.ts";
+import { createWaitFor } from "../executor/wait-for/wait-for.ts";
+import type { Log } from "../log/log.ts";
 import type { Config } from "./config.ts";
 import { defined } from "./defined.ts";
+import { createEventFeed } from "./event-feed.ts";
 
 export async function closeAll(executors: readonly Executor[]): Promise<void> {
   for (const { close } of executors) await close?.();
 }
 
-export function executorsOf(config: Config): readonly Executor[] {
-  const { http, shell, python } = config;
+/** @param on what `artifact` keeps values in, and what `wait_for` looks at. */
+export function executorsOf(
+  config: Config,
+  on: { readonly log: Log; readonly blobs: BlobStore },
+): readonly Executor[] {
+  const http: HttpOptions = defined(config.http);
   return [
     createNoop(),
-    createHttp(
-      defined({
-        allowHosts: http.allowHosts,
-        concurrency: http.concurrency,
-        timeoutMs: http.timeoutMs,
-        responseBytesMax: http.responseBytesMax,
-      }),
-    ),
-    createShell({
-      allow: shell.allow,
-      cwdRoot: shell.cwdRoot,
-      envPass: shell.envPass,
-      ...defined({ concurrency: shell.concurrency, timeoutMs: shell.timeoutMs }),
-    }),
-    createPython({
-      enabled: python.enabled,
-      cwd: python.cwd,
-      envPass: python.envPass,
-      ...defined({
-        interpreter: python.interpreter,
-        concurrency: python.concurrency,
-        timeoutMs: python.timeoutMs,
-      }),
-    }),
+    createHttp(http),
+    createHttpTool(http),
+    ...shellExecutorsOf(config),
+    pythonOf(config, http),
     ...sqlExecutorsOf(config),
+    createArtifact(on.blobs),
+    createWaitFor({
+      feed: createEventFeed(on.log),
+      pattern: watchedTypes,
+      condition: watchedCondition,
+    }),
   ];
+}
+
+function shellExecutorsOf({ shell }: Config): readonly Executor[] {
+  const { lines, allow, cwdRoot, envPass, concurrency, timeoutMs } = shell;
+  const options = { allow, cwdRoot, envPass, ...defined({ concurrency, timeoutMs }) };
+  return [createShell(options), createShellTool({ ...options, lines })];
+}
+
+function pythonOf({ python, scripts }: Config, http: HttpOptions): Executor {
+  const { enabled, cwd, envPass, interpreter, concurrency, timeoutMs } = python;
+  return createPython({
+    scripts: createScripts({ ...defined(scripts), http }),
+    enabled,
+    cwd,
+    envPass,
+    ...defined({ interpreter, concurrency, timeoutMs }),
+  });
 }
 
 function sqlExecutorsOf({ postgres, duckdb }: Config): readonly Executor[] {
