@@ -4,7 +4,13 @@
  */
 import type { Json, JsonObject } from "../base/json.ts";
 import { defaultTenant, executionIdOf, type EventId, type ExecutionId } from "../event/ids.ts";
-import type { EventSource, NewEvent, Tags } from "../event/envelope.ts";
+import {
+  tenantOf,
+  type DeedEvent,
+  type EventSource,
+  type NewEvent,
+  type Tags,
+} from "../event/envelope.ts";
 
 /** `attrs` of `execution.requested`. */
 export type ExecutionRequestAttrs = {
@@ -49,7 +55,9 @@ export type ExecutionRequest = {
   readonly tags?: Tags;
 };
 
-export function executionRequestEvent(request: ExecutionRequest): NewEvent {
+export function executionRequestEvent(
+  request: ExecutionRequest,
+): NewEvent & { readonly execution_id: ExecutionId } {
   const tenant = request.tenant ?? defaultTenant;
   const { parentId, correlationId, causationId, traceparent } = request;
   return {
@@ -65,6 +73,35 @@ export function executionRequestEvent(request: ExecutionRequest): NewEvent {
     tags: { ...request.tags, tenant },
     attrs: request.attrs,
     ...(traceparent === undefined ? {} : { traceparent }),
+  };
+}
+
+/** What people ask of an execution that has begun. */
+export type ExecutionControl = {
+  readonly type: "execution.cancel_requested" | "execution.paused" | "execution.resumed";
+  /** RFC 3339. */
+  readonly ts: string;
+  readonly reason?: string;
+  readonly by?: string;
+};
+
+/**
+ * Asks the execution of a request to end, to hold, or to go on. It names no parent: a cancel that carries one is
+ * the parent's own command.
+ */
+export function executionControlEvent(request: DeedEvent, asked: ExecutionControl): NewEvent {
+  const { execution_id: execution, entity_id, event_id, correlation_id: correlation } = request;
+  const { type, ts, reason, by } = asked;
+  return {
+    ts,
+    event_type: type,
+    entity_id,
+    correlation_id: correlation ?? event_id,
+    causation_id: event_id,
+    ...(execution === undefined ? {} : { execution_id: execution }),
+    source: { system: "deed", ns: { component: "api" } },
+    tags: { tenant: tenantOf(request) },
+    attrs: { ...(reason === undefined ? {} : { reason }), ...(by === undefined ? {} : { by }) },
   };
 }
 

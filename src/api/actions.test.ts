@@ -83,7 +83,7 @@ describe("POST /v1/actions", () => {
     );
     expect([answer.status, answer.body["detail"]]).toEqual([
       400,
-      'Cannot request the action as Idempotency-Key says "b" and idempotency_key "a": give one of them',
+      'Cannot take the request as Idempotency-Key says "b" and idempotency_key "a": give one of them',
     ]);
   });
 

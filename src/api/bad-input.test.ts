@@ -88,7 +88,7 @@ const cases: readonly Case[] = [
     ["POST", "/v1/actions", { body: { ...noop, tags: { anomaly: "x", team: "a" } } }],
     {
       ...invalid,
-      detail: "Cannot request the action as these tags are set by the system: anomaly",
+      detail: "Cannot take the request as these tags are set by the system: anomaly",
     },
   ],
   [

@@ -23,9 +23,12 @@ import { readOut } from "./edge/read-out.ts";
 import { isLoopback } from "./loopback.ts";
 import { answerBadHttp, problemOf, problemSchema, sendProblem } from "./problem.ts";
 import { actionRoutes } from "./routes/actions.ts";
+import { approvalRoutes } from "./routes/approvals.ts";
 import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { executionRoutes } from "./routes/executions.ts";
 import { operationRoutes } from "./routes/operations.ts";
+import { playbookRoutes } from "./routes/playbooks.ts";
 import { streamRoutes } from "./routes/stream.ts";
 
 export type Api = {
@@ -94,7 +97,16 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "string" }, readBody);
-  const routes = [eventRoutes, actionRoutes, deadLetterRoutes, streamRoutes, operationRoutes];
+  const routes = [
+    eventRoutes,
+    actionRoutes,
+    deadLetterRoutes,
+    playbookRoutes,
+    executionRoutes,
+    approvalRoutes,
+    streamRoutes,
+    operationRoutes,
+  ];
   await app.register((scope, _, done) => {
     for (const add of routes) add(scope, context);
     done();

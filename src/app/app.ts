@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { pino, type Logger } from "pino";
+import type { Playbooks } from "../api/context.ts";
 import { createApi, type Api } from "../api/server.ts";
 import type { Clock } from "../base/clock.ts";
 import { fault } from "../event/error.ts";
@@ -14,7 +15,7 @@ import {
   createCredentials,
   type ConfiguredCredentials,
 } from "../executor/credential/credentials.ts";
-import type { Executor } from "../executor/executor.ts";
+import type { BlobStore, Executor } from "../executor/executor.ts";
 import { createWorker } from "../executor/worker.ts";
 import { createKernel, type Kernel } from "../kernel/kernel.ts";
 import type { Log } from "../log/log.ts";
@@ -29,7 +30,9 @@ import { closeAll, executorsOf } from "./executors.ts";
 import { renderKeychain } from "./keychain.ts";
 import { watchDefinitionFiles } from "./definition-files.ts";
 import { createMetrics } from "./metrics.ts";
+import { createPlaybooks } from "./playbooks.ts";
 import { createReadiness, type Readiness } from "./readiness.ts";
+import { watchPlaybookFiles } from "./registered-files.ts";
 import { createSystemClock } from "./system-clock.ts";
 
 export type RunningApp = {
@@ -50,6 +53,8 @@ type Ends = (() => Promise<void> | void)[];
 type Engine = Pick<RunningEngine, "clock" | "log" | "kernel"> & {
   readonly readiness: Readiness;
   readonly executors: readonly Executor[];
+  readonly blobs: BlobStore;
+  readonly inline: (result: Json) => Json;
 };
 
 type Warn = SourceContext["warn"];
@@ -112,6 +117,7 @@ async function startParts(config: Config, logger: Logger, ends: Ends): Promise<P
     clock,
     commands: () => executors,
     rules: () => kernel.stats().rules,
+    playbooks: playbooksOf(engine, config),
     metrics,
     notReady: readiness.notReady,
     tokens: config.tokens,
@@ -123,6 +129,9 @@ async function startParts(config: Config, logger: Logger, ends: Ends): Promise<P
   ends.push(api.close, outcomes.close, () => kernel.stop(config.graceMs));
   await kernel.start();
   const url = await listen(api, config);
+  const info = (message: string): void => {
+    logger.info(message);
+  };
   const definitions = await watchDefinitionFiles({
     paths: [...new Set([...config.rules, ...config.schedules])],
     log,
@@ -132,11 +141,13 @@ async function startParts(config: Config, logger: Logger, ends: Ends): Promise<P
     },
     clock,
     warn,
-    info: (message) => {
-      logger.info(message);
-    },
+    info,
   });
   ends.push(definitions.stop);
+  const { entries } = kernel.playbooks;
+  const { paths } = config.playbooks;
+  const playbooks = await watchPlaybookFiles({ paths, log, entries, clock, warn, info });
+  ends.push(playbooks.stop);
   ends.push(retainRegularly({ log, clock, retention: config.retention, warn }));
   for (const source of config.sources.map(sourceOf)) {
     ends.push(source.stop);
@@ -192,13 +203,25 @@ async function openEngine(config: Config, warn: Warn, ends: Ends): Promise<Engin
   });
   const inline = (result: Json): Json => readThroughNow(blobs, result);
   const kernel = createKernel({ log, worker, clock, warn, leaseMs, inline });
-  return { clock, log, kernel, readiness, executors };
+  return { clock, log, kernel, readiness, executors, blobs, inline };
 }
 
 function warnTo(logger: Logger): Warn {
   return (message, detail = {}) => {
     logger.warn(plain(detail), message);
   };
+}
+
+function playbooksOf({ kernel, log, blobs, inline }: Engine, { playbooks }: Config): Playbooks {
+  const catalog = kernel.playbooks;
+  return createPlaybooks({
+    catalog,
+    log,
+    blobs,
+    inline,
+    envNames: playbooks.env,
+    env: process.env,
+  });
 }
 
 /** @throws {Fault} where the address is taken, is not of this machine, or may not be served. */

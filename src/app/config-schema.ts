@@ -226,6 +226,12 @@ export const configSchema = Type.Object(
     credentials: Type.Optional(Type.Record(text, credential)),
     rules: Type.Optional(Type.Array(text)),
     schedules: Type.Optional(Type.Array(text)),
+    playbooks: Type.Optional(
+      Type.Object(
+        { paths: Type.Optional(Type.Array(text)), env: Type.Optional(Type.Array(text)) },
+        strict,
+      ),
+    ),
     sources: Type.Optional(Type.Array(Type.Union([fileSource, probeSource]))),
   },
   strict,

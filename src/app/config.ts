@@ -90,7 +90,7 @@ function settle(
       );
     },
   };
-  const { api, log, rules, schedules, executors } = config;
+  const { api, log, rules, schedules, playbooks, executors } = config;
   const data = at(config.data ?? "data");
   const tokens = tokensOf(reading, env);
   const named = [
@@ -98,7 +98,11 @@ function settle(
     ...(api?.tokens ?? []).map((one) => one.token_env),
     executors?.postgres?.dsn_env,
   ];
-  const passed = [...(executors?.shell?.env_pass ?? []), ...(executors?.python?.env_pass ?? [])];
+  const passed = [
+    ...(executors?.shell?.env_pass ?? []),
+    ...(executors?.python?.env_pass ?? []),
+    ...(playbooks?.env ?? []),
+  ];
   const settled: Config = {
     file,
     warnings: unknownVariables(env, [
@@ -123,6 +127,7 @@ function settle(
     ...sqlExecutorsOf(reading, env, data),
     rules: (rules ?? []).map(at),
     schedules: (schedules ?? []).map(at),
+    playbooks: { paths: (playbooks?.paths ?? []).map(at), env: playbooks?.env ?? [] },
     sources: sourcesOf(reading),
   };
   return problems.length === 0 ? ok(settled) : err(problems);

@@ -37,13 +37,19 @@ const depthMax = 32;
 const yamlName = /^[^.].*\.ya?ml$/;
 const testName = /\.test\.(ya?ml)$/;
 
-export async function findPlaybooks(paths: readonly string[]): Promise<FoundPlaybooks> {
+/**
+ * @param counts whether a file of a folder is a playbook: by default, what it says itself.
+ */
+export async function findPlaybooks(
+  paths: readonly string[],
+  counts: (file: PlaybookFile) => boolean = isPlaybook,
+): Promise<FoundPlaybooks> {
   const files = new Map<string, PlaybookFile>();
   const problems: string[] = [];
   for (const path of paths) {
     try {
       const isFolder = (await stat(path)).isDirectory();
-      const found = isFolder ? await within(path, problems) : [await read(path)];
+      const found = isFolder ? await within(path, { problems, counts }) : [await read(path)];
       if (found.length === 0) {
         problems.push(
           `${path} holds no playbook: no file in it ends in .yaml and says "kind: Playbook"`,
@@ -85,11 +91,17 @@ async function testOf(file: string): Promise<string | undefined> {
   return name === undefined ? undefined : join(folder, name);
 }
 
+type Looking = {
+  readonly problems: string[];
+  readonly counts: (file: PlaybookFile) => boolean;
+};
+
 async function within(
   folder: string,
-  problems: string[],
+  looking: Looking,
   depth = 0,
 ): Promise<readonly PlaybookFile[]> {
+  const { problems, counts } = looking;
   if (depth > depthMax) {
     problems.push(`${folder} is not entered: it lies more than ${String(depthMax)} folders deep`);
     return [];
@@ -102,10 +114,10 @@ async function within(
     try {
       if (entry.isDirectory()) {
         if (name.startsWith(".") || name === "node_modules") continue;
-        found.push(...(await within(path, problems, depth + 1)));
+        found.push(...(await within(path, looking, depth + 1)));
       } else if (yamlName.test(name) && !testName.test(name) && (await stat(path)).isFile()) {
         const file = await read(path);
-        if (isPlaybook(file.text)) found.push(file);
+        if (counts(file)) found.push(file);
       }
     } catch (thrown) {
       problems.push(unread(path, thrown));
@@ -119,7 +131,7 @@ async function read(file: string): Promise<PlaybookFile> {
 }
 
 /** Also where the file is broken, as then it is to be told: as far as a line says so. */
-function isPlaybook(text: string): boolean {
+export function isPlaybook({ text }: PlaybookFile): boolean {
   if (!text.includes("Playbook")) return false;
   const { documents, problems } = readYaml(text);
   if (problems.length > 0) return /^kind:\s*["']?Playbook\b/m.test(text);

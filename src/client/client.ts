@@ -10,6 +10,8 @@
 import { request, type Dispatcher } from "undici";
 import { isJsonObject, type Json, type JsonObject } from "../base/json.ts";
 import { isErrorKind, type ErrorKind } from "../event/error.ts";
+import { asking, search, type RequestOptions, type Send } from "./client/sending.ts";
+import { playbookCalls, type PlaybookCalls } from "./playbooks.ts";
 
 export type ClientOptions = {
   /** e.g. `http://127.0.0.1:7333`. */
@@ -37,14 +39,11 @@ export type RecordView = {
   };
 };
 
-export type RequestOptions = {
-  /** Waits for the outcome, seconds. */
-  readonly waitSec?: number;
-  readonly idempotencyKey?: string;
-};
-
 export type StreamFilter = {
-  readonly [name in "topic" | "type" | "entity_id" | "action_id" | "tenant"]?: string;
+  readonly [
+    name in
+      "topic" | "type" | "entity_id" | "action_id" | "execution_id" | "correlation_id" | "tenant"
+  ]?: string;
 };
 
 /** Why a call failed. */
@@ -71,7 +70,7 @@ export class ClientError extends Error {
   }
 }
 
-export type Client = {
+export type Client = PlaybookCalls & {
   /** Asks for an action: `body` is `{command, args, entity_id, ttl_sec, …}` as `POST /v1/actions` takes it. */
   readonly request: (body: JsonObject, options?: RequestOptions) => Promise<ActionView>;
   readonly action: (id: string) => Promise<ActionView>;
@@ -108,11 +107,7 @@ export function createClient(options: ClientOptions): Client {
   const authorization: Record<string, string> =
     options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
 
-  const send = async (
-    method: Dispatcher.HttpMethod,
-    path: string,
-    sent: { readonly body?: Json; readonly headers?: Record<string, string>; waitMs?: number } = {},
-  ): Promise<JsonObject> => {
+  const send: Send = async (method, path, sent = {}) => {
     const timeoutMs = (options.timeoutMs ?? timeoutMsDefault) + (sent.waitMs ?? 0);
     const response = await reach(base, path, {
       method,
@@ -138,15 +133,9 @@ export function createClient(options: ClientOptions): Client {
   };
 
   return {
-    request: async (body, { waitSec, idempotencyKey } = {}) =>
-      (await send("POST", "/v1/actions", {
-        body,
-        waitMs: (waitSec ?? 0) * 1_000,
-        headers: {
-          ...(waitSec === undefined ? {} : { prefer: `wait=${String(waitSec)}` }),
-          ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
-        },
-      })) as ActionView,
+    ...playbookCalls(send),
+    request: async (body, options) =>
+      (await send("POST", "/v1/actions", { body, ...asking(options) })) as ActionView,
     action: async (id) =>
       (await send("GET", `/v1/actions/${encodeURIComponent(id)}`)) as ActionView,
     actionEvents: async (id) => {
@@ -335,15 +324,4 @@ function parse(text: string): Json {
   } catch {
     return text;
   }
-}
-
-function search(query: JsonObject): string {
-  const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null) {
-      parameters.set(name, typeof value === "string" ? value : JSON.stringify(value));
-    }
-  }
-  const text = parameters.toString();
-  return text === "" ? "" : `?${text}`;
 }

@@ -28,13 +28,16 @@ import {
   type WorkflowState,
 } from "../core/state.ts";
 import { playbookEntity } from "../action/execution-request.ts";
-import { coreEventOf } from "../event/core-event.ts";
+import { coreEventOf, type CoreEvent } from "../event/core-event.ts";
 import type { LogRecord, NewEvent } from "../event/envelope.ts";
 import { deedError, type DeedError } from "../event/error.ts";
 import { eventId, type EventId } from "../event/ids.ts";
 import type { Decider } from "./decider.ts";
 import { aboutOf, readAbout, type About } from "./playbook/about.ts";
 import { commandEvent, decisionEvent } from "./playbook/events.ts";
+import { isFolded, playbookDeciderName } from "./playbook/folded.ts";
+
+export { playbookDeciderName } from "./playbook/folded.ts";
 
 /** What executions need to know of playbooks. Content-addressed: a digest gives the same program for ever. */
 export type Programs = {
@@ -62,8 +65,6 @@ type Begun = {
   /** The event that was folded last: the cause of what is decided next. */
   readonly lastEventId: EventId;
 };
-
-export const playbookDeciderName = "playbook";
 
 /** A version that becomes the newest at its path. `digest`: SHA-256 of the text, hex. */
 export type Registration = {
@@ -183,8 +184,16 @@ function begin(programs: Programs, record: LogRecord): ExecutionState {
     const message = `Cannot run playbook "${about.path}" as it is not registered${which}: register it with deed playbook register`;
     return { ...begun, phase: "refused", error: deedError("not_found", message) };
   }
-  const core = evolve(initialState(about.executionId), read.value, program);
+  const given = withRestartInline(programs, read.value);
+  const core = evolve(initialState(about.executionId), given, program);
   return { ...begun, phase: "live", digest, program, core };
+}
+
+/** What an execution that is run again begins with may be large: then it stands there as references. */
+function withRestartInline({ inline }: Programs, request: CoreEvent): CoreEvent {
+  const restart = request.context?.["restart"];
+  if (restart === undefined) return request;
+  return { ...request, context: { ...request.context, restart: inline(restart) } };
 }
 
 /** The version that was chosen at the start counts, whatever stands at the path when it is read again. */
@@ -251,35 +260,8 @@ function decode(programs: Programs, snapshot: Json): Result<ExecutionState, stri
   return ok({ ...begun, phase: "live", digest, program, core: decoded.value });
 }
 
-/** Timers of actions, too, carry the execution: only those of this decider are its own. */
-function isFolded({ event_type: type, attrs }: LogRecord["event"]): boolean {
-  return type === "timer.fired" ? attrs["decider"] === playbookDeciderName : folded.has(type);
-}
-
 function isTerminal(type: string): boolean {
   return (
     type === "execution.completed" || type === "execution.failed" || type === "execution.cancelled"
   );
 }
-
-/** What the core folds; of an action's life, only that it was asked for, is to be cancelled, and ended. */
-const folded: ReadonlySet<string> = new Set([
-  "execution.requested",
-  "execution.cancel_requested",
-  "execution.paused",
-  "execution.resumed",
-  "execution.started",
-  "execution.completed",
-  "execution.failed",
-  "execution.cancelled",
-  "step.skipped",
-  "step.completed",
-  "step.failed",
-  "loop.started",
-  "task.decided",
-  "action.requested",
-  "action.cancel_requested",
-  "action.succeeded",
-  "action.failed",
-  "action.cancelled",
-]);

@@ -57,6 +57,12 @@ export function executionIdOf(tenant: string, idempotencyKey: string): Execution
   return bits.toString() as ExecutionId;
 }
 
+/** Reads an execution id that came from outside; `undefined` where it has another form. */
+export function parseExecutionId(text: string): ExecutionId | undefined {
+  const isOne = /^(0|[1-9]\d{0,18})$/.test(text) && BigInt(text) < 1n << 63n;
+  return isOne ? (text as ExecutionId) : undefined;
+}
+
 export function executionId(text: string): ExecutionId {
   return text as ExecutionId;
 }

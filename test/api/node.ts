@@ -2,12 +2,14 @@
 import Type from "typebox";
 import type { ApiOptions } from "../../src/api/context.ts";
 import { createApi, type Api } from "../../src/api/server.ts";
+import { createPlaybooks } from "../../src/app/playbooks.ts";
 import { createMetrics } from "../../src/app/metrics.ts";
 import { createSystemClock } from "../../src/app/system-clock.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import type { Json, JsonObject } from "../../src/base/json.ts";
 import { fault } from "../../src/event/error.ts";
 import { workerId } from "../../src/event/ids.ts";
+import { readThroughNow } from "../../src/executor/blob.ts";
 import { createMemoryBlobs } from "../../src/executor/blob/memory.ts";
 import type { Executor } from "../../src/executor/executor.ts";
 import { createNoop } from "../../src/executor/noop/noop.ts";
@@ -62,17 +64,19 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     ...(beforeCommit === undefined ? {} : { beforeCommit }),
   });
   const holding = new Set<() => void>();
+  const blobs = createMemoryBlobs();
+  const inline = (result: Json): Json => readThroughNow(blobs, result);
   const executors = [createNoop(), failing, holdUntil(holding)];
   const worker = createWorker({
     id: workerId(`test-${String(Math.random())}`),
     executors,
     report: log.append,
     clock,
-    blobs: createMemoryBlobs(),
+    blobs,
     leaseMs: 30_000,
     warn: () => undefined,
   });
-  const kernel = createKernel({ log, worker, clock, warn: () => undefined });
+  const kernel = createKernel({ log, worker, clock, inline, warn: () => undefined });
   await kernel.start();
   const beats = new Set<() => void>();
   const metrics = createMetrics(log, kernel.stats);
@@ -83,6 +87,14 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     clock: heartbeatsOf(clock, beats),
     commands: () => executors,
     rules: () => kernel.stats().rules,
+    playbooks: createPlaybooks({
+      catalog: kernel.playbooks,
+      log,
+      blobs,
+      inline,
+      envNames: ["REGION"],
+      env: { REGION: "north", HOME: "/nobody's" },
+    }),
     metrics,
     notReady: () => undefined,
     ...api,

@@ -6,17 +6,24 @@ import { Compile, type Validator } from "typebox/compile";
 import { canonicalJson } from "../../base/canonical-json.ts";
 import { timestamp } from "../../base/clock.ts";
 import { requestMembers } from "../../action/request-schema.ts";
-import { priorities, requestEvent, viaTag, type RequestAttrs } from "../../action/request.ts";
-import { deedError, fault } from "../../event/error.ts";
-import { anomalyTag, type LogRecord, type NewEvent } from "../../event/envelope.ts";
+import { priorities, requestEvent, type RequestAttrs } from "../../action/request.ts";
+import { deedError } from "../../event/error.ts";
+import type { LogRecord, NewEvent } from "../../event/envelope.ts";
 import type { ActionId } from "../../event/ids.ts";
 import { schemaError } from "../../event/schema.ts";
 import type { Receipt } from "../../log/log.ts";
 import { HttpFault } from "../problem.ts";
 import type { Context } from "../context.ts";
+import {
+  askingHeaders,
+  beginWaiting,
+  checkTags,
+  endOf,
+  keyOf,
+  tagsSchema,
+  traceOf,
+} from "./asking.ts";
 import { actionDetail, actionSchema, problems, recordAt, text } from "./shapes.ts";
-
-const tagValue = Type.Union([Type.String({ maxLength: 1_024 }), Type.Number(), Type.Boolean()]);
 
 const requestBody = Type.Object(
   {
@@ -26,9 +33,7 @@ const requestBody = Type.Object(
     correlation_id: Type.Optional(text),
     priority: Type.Optional(Type.Enum([...priorities])),
     tenant: Type.Optional(text),
-    tags: Type.Optional(
-      Type.Record(Type.String({ maxLength: 128 }), tagValue, { maxProperties: 32 }),
-    ),
+    tags: Type.Optional(tagsSchema),
   },
   { title: "RequestAction", additionalProperties: false },
 );
@@ -36,9 +41,6 @@ const requestBody = Type.Object(
 type RequestBody = Static<typeof requestBody>;
 
 type Asking = FastifyRequest<{ Body: RequestBody }>;
-
-/** Longer waits are cut to this, seconds. */
-export const waitSecMax = 300;
 
 export function requestRoute(app: FastifyInstance, context: Context): void {
   app.post<{ Body: RequestBody }>(
@@ -49,10 +51,7 @@ export function requestRoute(app: FastifyInstance, context: Context): void {
         description:
           "Asks for an action. The same Idempotency-Key asks for the same action. Prefer: wait=N answers with the outcome if there is one within N seconds. A command that no executor of this node serves waits for one until its ttl.",
         tags: ["actions"],
-        headers: Type.Object({
-          "idempotency-key": Type.Optional(text),
-          prefer: Type.Optional(Type.String()),
-        }),
+        headers: askingHeaders,
         body: requestBody,
         response: {
           200: actionSchema,
@@ -64,52 +63,19 @@ export function requestRoute(app: FastifyInstance, context: Context): void {
     async (request, reply) => {
       const { prefer } = request.headers;
       const { event, keyed } = eventOf(request, context);
-      const waiting = waitFor(context, reply, { event, prefer, lookBack: keyed });
+      const waiting = beginWaiting(reply, prefer, (options) =>
+        context.outcomes.wait(event.action_id as ActionId, { ...options, lookBack: keyed }),
+      );
       try {
         const [receipt] = await context.log.append([event]);
         if (receipt?.duplicate === true) await refuseOtherRequest(context, event, receipt.offset);
-        const ended = await waiting?.outcome;
-        if (waiting !== undefined)
-          reply.header("preference-applied", `wait=${String(waiting.seconds)}`);
+        const ended = await endOf(reply, waiting);
         return await answer(context, reply, { event, receipt, ended });
       } finally {
         waiting?.giveUp();
       }
     },
   );
-}
-
-type Waiting = {
-  readonly seconds: number;
-  readonly outcome: Promise<LogRecord | undefined>;
-  readonly giveUp: () => void;
-};
-
-/** Begins to wait before the request is on the log: an outcome in the very same commit is not missed. */
-function waitFor(
-  { outcomes }: Context,
-  reply: FastifyReply,
-  asked: {
-    readonly event: NewEvent;
-    readonly prefer: string | readonly string[] | undefined;
-    readonly lookBack: boolean;
-  },
-): Waiting | undefined {
-  const { event, prefer, lookBack } = asked;
-  const seconds = preferredWaitSec(prefer);
-  if (seconds === undefined) return undefined;
-  const controller = new AbortController();
-  const giveUp = (): void => {
-    controller.abort();
-  };
-  const outcome = outcomes.wait(event.action_id as ActionId, {
-    timeoutMs: seconds * 1_000,
-    signal: controller.signal,
-    lookBack,
-  });
-  outcome.catch(giveUp);
-  reply.raw.once("close", giveUp);
-  return { seconds, outcome, giveUp };
 }
 
 async function answer(
@@ -141,19 +107,6 @@ async function answer(
     .send({ ...detail, duplicate, ...(waits ? { note } : {}) });
 }
 
-/** The key that the client gave, in the header or in the body. */
-function keyOf({ headers }: Asking, member: string | undefined): string | undefined {
-  const header = headers["idempotency-key"];
-  const given = typeof header === "string" ? header : undefined;
-  if (given !== undefined && member !== undefined && given !== member) {
-    throw fault(
-      "invalid_args",
-      `Cannot request the action as Idempotency-Key says "${given}" and idempotency_key "${member}": give one of them`,
-    );
-  }
-  return given ?? member;
-}
-
 /** The event, and whether its key is the client's: without one it cannot have been asked before. */
 function eventOf(
   request: Asking,
@@ -162,11 +115,10 @@ function eventOf(
   const { body, headers } = request;
   const { entity_id, idempotency_key, correlation_id, priority, tenant: named, ...rest } = body;
   const { tags, ...asked } = rest;
-  const key = keyOf(request, idempotency_key);
+  const key = keyOf(headers, idempotency_key);
   const attrs = { ...asked, args: asked.args ?? {} } as RequestAttrs;
   checkArgs(context, attrs);
   checkTags(tags);
-  const { traceparent } = headers;
   const event = requestEvent({
     attrs,
     idempotencyKey: key ?? randomUUID(),
@@ -176,27 +128,10 @@ function eventOf(
     tenant: context.tenant(request, named),
     ...(priority === undefined ? {} : { priority }),
     ...(correlation_id === undefined ? {} : { correlationId: correlation_id }),
-    ...(typeof traceparent === "string" && isTraceparent(traceparent) ? { traceparent } : {}),
+    ...traceOf(headers),
     ...(tags === undefined ? {} : { tags }),
   });
   return { event, keyed: key !== undefined };
-}
-
-/** W3C Trace Context; what is not spelled so is left out, as that standard asks for. */
-function isTraceparent(header: string): boolean {
-  return /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(header);
-}
-
-const ownTags = ["action", "tenant", "priority", anomalyTag, viaTag];
-
-/** Tags that the system reads as its own are not for clients to set. */
-function checkTags(tags: RequestBody["tags"]): void {
-  const own = ownTags.filter((name) => tags !== undefined && Object.hasOwn(tags, name));
-  if (own.length === 0) return;
-  const message = `Cannot request the action as these tags are set by the system: ${own.join(", ")}`;
-  throw fault("invalid_args", message, {
-    problems: own.map((name) => ({ pointer: `/tags/${name}`, message: "is set by the system" })),
-  });
 }
 
 /** Compiled once for each schema, which lives as long as its executor. */
@@ -235,20 +170,4 @@ async function refuseOtherRequest(
   if (same) return;
   const message = `Cannot request the action as the idempotency key "${String(event.idempotency_key)}" was used for another request (event ${first.event_id}): use a new key`;
   throw new HttpFault(422, deedError("conflict", message));
-}
-
-/** `Prefer: wait=N` (RFC 7240); other preferences are not known and left alone. */
-function preferredWaitSec(prefer: string | readonly string[] | undefined): number | undefined {
-  if (prefer === undefined) return undefined;
-  const wait = String(prefer)
-    .split(",")
-    .map((preference) => preference.split(";")[0]?.trim() ?? "")
-    .find((preference) => /^wait\s*(=|$)/i.test(preference));
-  if (wait === undefined) return undefined;
-  const seconds = /^wait\s*=\s*"?(\d{1,9})"?$/i.exec(wait)?.[1];
-  if (seconds !== undefined) return Math.min(Number(seconds), waitSecMax);
-  throw fault(
-    "invalid_args",
-    `Cannot wait as Prefer says "${wait}": write wait=N with whole seconds; at most ${String(waitSecMax)} are waited`,
-  );
 }

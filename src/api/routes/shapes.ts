@@ -141,10 +141,14 @@ function noAction(id: ActionId): Error {
   return fault("not_found", `There is no action ${id}`);
 }
 
-/** What a cursor goes on with: actions below a request offset, or records from an offset. */
-export type CursorKind = "actions" | "records";
+/** What a cursor goes on with: actions or executions below a request offset, or records from an offset. */
+export type CursorKind = "actions" | "executions" | "records";
 
-const cursorLetters: { readonly [K in CursorKind]: string } = { actions: "a", records: "r" };
+const cursorLetters: { readonly [K in CursorKind]: string } = {
+  actions: "a",
+  executions: "e",
+  records: "r",
+};
 
 /** A page's place in a list: opaque to clients. It holds an offset, never a filter or a tenant. */
 export function cursorOf(kind: CursorKind, offset: number): string {
@@ -154,7 +158,7 @@ export function cursorOf(kind: CursorKind, offset: number): string {
 export function parseCursor(kind: CursorKind, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const read = Buffer.from(text, "base64url").toString("latin1");
-  const offset = Number(/^[ar](\d{1,15})$/.exec(read)?.[1]);
+  const offset = Number(/^[aer](\d{1,15})$/.exec(read)?.[1]);
   if (!Number.isNaN(offset) && cursorOf(kind, offset) === text) return offset;
   throw fault("invalid_args", `"${text}" is not a cursor of this list: take one from next_cursor`);
 }

@@ -13,6 +13,8 @@ type StreamQuery = {
   type?: string;
   entity_id?: string;
   action_id?: string;
+  execution_id?: string;
+  correlation_id?: string;
   tenant?: string;
   from?: string;
 };
@@ -25,6 +27,10 @@ const querystring = Type.Object(
     ),
     entity_id: Type.Optional(Type.String()),
     action_id: Type.Optional(Type.String()),
+    execution_id: Type.Optional(
+      Type.String({ description: "Its thread: also where its children begin and end" }),
+    ),
+    correlation_id: Type.Optional(Type.String()),
     tenant: Type.Optional(Type.String()),
     from: Type.Optional(digits),
   },
@@ -158,11 +164,16 @@ async function serve(
 }
 
 function filterOf(query: StreamQuery): (record: LogRecord) => boolean {
-  const { type, entity_id: entity, action_id: action } = query;
+  const { type, entity_id: entity, action_id: action, correlation_id: correlation } = query;
+  const { execution_id: execution } = query;
   const prefix = type?.endsWith("*") === true ? type.slice(0, -1) : undefined;
   return ({ event }) =>
     (entity === undefined || event.entity_id === entity) &&
     (action === undefined || event.action_id === action) &&
+    (execution === undefined ||
+      event.execution_id === execution ||
+      event.parent_execution_id === execution) &&
+    (correlation === undefined || event.correlation_id === correlation) &&
     (type === undefined ||
       (prefix === undefined ? event.event_type === type : event.event_type.startsWith(prefix)));
 }

@@ -92,6 +92,12 @@ export type Config = {
   };
   readonly rules: readonly string[];
   readonly schedules: readonly string[];
+  readonly playbooks: {
+    /** Files, or folders that are looked through. */
+    readonly paths: readonly string[];
+    /** Names of the environment that playbooks may see. */
+    readonly env: readonly string[];
+  };
   readonly sources: readonly SourceConfig[];
 };
 
