@@ -15,7 +15,7 @@ export type CommandInfo = {
   readonly argsSchema: TSchema;
 };
 
-/** An active rule, as the log says. */
+/** An active rule or schedule, as the log says. */
 export type RuleInfo = {
   readonly name: string;
   readonly version: string;
@@ -100,6 +100,8 @@ export type ApiOptions = {
   readonly clock: Clock;
   readonly commands: () => readonly CommandInfo[];
   readonly rules: () => readonly RuleInfo[];
+  /** As rules: which are active, in which version, from where. */
+  readonly schedules: () => readonly RuleInfo[];
   readonly playbooks: Playbooks;
   readonly metrics: { readonly contentType: string; readonly render: () => Promise<string> };
   /** Undefined where requests can be served; else why not. */

@@ -193,6 +193,40 @@ describe("the thread of an execution", () => {
   });
 });
 
+it("a stream of an execution holds its events and where its children begin and end, and no other", async () => {
+  await register("child", "\n  - step: start\n    tool: { kind: noop }\n");
+  await register("parent", "\n  - step: start\n    tool: { kind: playbook, path: child }\n");
+  const url = await node.api.listen({ host: "127.0.0.1", port: 0 });
+  await run({ playbook: "child" });
+  const parent = await running("parent", "k");
+  await run({ playbook: "child" });
+  const answer = await fetch(`${url}/v1/events/stream?from=1&execution_id=${parent}`);
+  let text = "";
+  for await (const part of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += part;
+    if (text.split("event: execution.completed").length > 2) break;
+  }
+  expect([...text.matchAll(/^event: (.*)$/gm)].map((match) => match[1])).toEqual([
+    ...["execution.requested", "execution.started", "execution.requested", "execution.started"],
+    ...["execution.completed", "step.completed", "execution.completed"],
+  ]);
+});
+
+it("metrics count executions from what is committed", async () => {
+  await register("hold", holding);
+  await running("hold", "k");
+  await run({ playbook: "hold", input: {} }, {});
+  await to(executionIdOf("default", "k"), "/cancel", {});
+  await expect
+    .poll(async () => (await to(executionIdOf("default", "k"))).body["status"])
+    .toBe("cancelled");
+  const { text } = await node.ask("GET", "/metrics");
+  expect(text).toContain("deed_executions_requested_total 2\n");
+  expect(text).toContain("deed_executions_started_total 2\n");
+  expect(text).toContain('deed_executions_ended_total{outcome="cancelled"} 1\n');
+  expect(text).toContain("deed_executions_open 1\n");
+});
+
 describe("cancel, pause and resume", () => {
   it("a paused execution begins nothing until it is resumed", async () => {
     await register("hold", holding);

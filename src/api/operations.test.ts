@@ -92,6 +92,7 @@ describe("/v1/commands and /v1/rules", () => {
       additionalProperties: false,
     });
     expect((await node.ask("GET", "/v1/rules")).body).toEqual({ rules: [] });
+    expect((await node.ask("GET", "/v1/schedules")).body).toEqual({ schedules: [] });
   });
 });
 
@@ -151,6 +152,7 @@ describe("/openapi.json", () => {
       "GET /v1/playbooks",
       "GET /v1/playbooks/{path}",
       "GET /v1/rules",
+      "GET /v1/schedules",
       "POST /v1/actions",
       "POST /v1/actions/{id}/cancel",
       "POST /v1/approvals/{action_id}",

@@ -8,6 +8,16 @@ let node: TestNode;
 let actionOfB: string;
 let deadOfB: string;
 let eventOfB: string;
+let executionOfB: string;
+let approvalOfB: string;
+
+const playbook = `apiVersion: noetl.io/v2
+kind: Playbook
+metadata: { name: ask, path: ask }
+workflow:
+  - step: start
+    tool: { kind: approval, message: "go?" }
+`;
 
 beforeAll(async () => {
   node = await startNode({
@@ -27,6 +37,11 @@ beforeAll(async () => {
     token: b,
   });
   eventOfB = word((published.body["receipts"] as JsonObject[])[0]?.["event_id"]);
+  await node.ask("POST", "/v1/playbooks", { body: { text: playbook }, token: a });
+  const run = await node.ask("POST", "/v1/executions", { body: { playbook: "ask" }, token: b });
+  executionOfB = word(run.body["execution_id"]);
+  const { approvals } = (await node.ask("GET", "/v1/approvals", { token: b })).body;
+  approvalOfB = word((approvals as JsonObject[])[0]?.["action_id"]);
 });
 
 afterAll(async () => {
@@ -44,6 +59,14 @@ describe("5. a token names its tenant: what it asks for and sees is that tenant'
       "actions",
     ],
     ["dead letters", "/v1/dlq", "dead_letters"],
+    ["executions", "/v1/executions", "executions"],
+    ["executions of a playbook", "/v1/executions?playbook=ask", "executions"],
+    [
+      "executions by a cursor",
+      `/v1/executions?cursor=${Buffer.from("e999999").toString("base64url")}`,
+      "executions",
+    ],
+    ["approvals", "/v1/approvals", "approvals"],
     ["events", "/v1/events", "records"],
     ["events of an entity", "/v1/events?entity_id=shared", "records"],
     [
@@ -57,13 +80,19 @@ describe("5. a token names its tenant: what it asks for and sees is that tenant'
     expect((own as unknown[]).length).toBeGreaterThan(0);
   });
 
-  it("an action by its id, its events, its cancel and its dead letter", async () => {
+  it("an action, an execution and an approval by its id, and what can be asked of it", async () => {
     for (const [method, path, body] of [
       ["GET", `/v1/actions/${actionOfB}`],
       ["GET", `/v1/actions/${actionOfB}/events`],
       ["POST", `/v1/actions/${actionOfB}/cancel`],
       ["POST", `/v1/dlq/${deadOfB}/redrive`],
       ["POST", `/v1/dlq/${deadOfB}/discard`, { by: "a", reason: "a" }],
+      ["POST", `/v1/approvals/${approvalOfB}`, { approved: true }],
+      ["GET", `/v1/executions/${executionOfB}`],
+      ["GET", `/v1/executions/${executionOfB}/events`],
+      ["POST", `/v1/executions/${executionOfB}/cancel`],
+      ["POST", `/v1/executions/${executionOfB}/pause`],
+      ["POST", `/v1/executions/${executionOfB}/rerun`],
     ] as const) {
       const answer = await node.ask(method, path, {
         token: a,
@@ -73,6 +102,8 @@ describe("5. a token names its tenant: what it asks for and sees is that tenant'
     }
     const still = await node.ask("GET", `/v1/actions/${deadOfB}`, { token: b });
     expect(still.body["dead_letter"]).toBe("pending");
+    const waits = await node.ask("GET", `/v1/executions/${executionOfB}`, { token: b });
+    expect(waits.body).toMatchObject({ status: "running", tenant: "b", playbook: "ask" });
   });
 
   it("an event by its id", async () => {
@@ -95,6 +126,14 @@ describe("5. a token names its tenant: what it asks for and sees is that tenant'
     expect([...text.matchAll(/"tenant":"(\w+)"/g)].map((match) => match[1])).toEqual(["a"]);
     expect(text).not.toContain("of-b");
     expect(text).not.toContain("shared");
+  });
+
+  it("the answer to an approval is by the token's tenant where it does not say by whom", async () => {
+    const answer = await node.ask("POST", `/v1/approvals/${approvalOfB}`, {
+      body: { approved: true },
+      token: b,
+    });
+    expect(answer.body["result"]).toEqual({ approved: true, by: "b", reason: "" });
   });
 
   it("one key of two tenants is two actions", async () => {
@@ -120,6 +159,9 @@ describe("5. a token names its tenant: what it asks for and sees is that tenant'
     ["GET", "/v1/events?tenant=b", undefined],
     ["GET", "/v1/events/stream?tenant=b", undefined],
     ["GET", "/v1/dlq?tenant=b", undefined],
+    ["POST", "/v1/executions", { playbook: "ask", tenant: "b" }],
+    ["GET", "/v1/executions?tenant=b", undefined],
+    ["GET", "/v1/approvals?tenant=b", undefined],
   ] as const)("naming another tenant is refused: %s %s", async (method, path, body) => {
     const answer = await node.ask(method, path, {
       token: a,

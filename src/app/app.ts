@@ -117,6 +117,7 @@ async function startParts(config: Config, logger: Logger, ends: Ends): Promise<P
     clock,
     commands: () => executors,
     rules: () => kernel.stats().rules,
+    schedules: () => kernel.stats().schedules,
     playbooks: playbooksOf(engine, config),
     metrics,
     notReady: readiness.notReady,

@@ -47,6 +47,7 @@ describe("what a file says", () => {
       credentials: new Map(),
       rules: [],
       schedules: [],
+      playbooks: { paths: [], env: [] },
       sources: [],
       warnings: [],
     };
@@ -78,6 +79,7 @@ credentials:
   vault: { from: command, argv: [bin/vault, get], env_pass: [VAULT_ADDR], timeout: 3s, format: value }
 rules: [rules, /etc/deed/rules]
 schedules: [schedules]
+playbooks: { paths: [flows], env: [REGION] }
 sources:
   - { kind: file, name: jobs, path: jobs.jsonl, interval: 250ms, mapping: { event_type: a, entity_id: b, ts: c } }
   - kind: probe
@@ -184,6 +186,7 @@ sources:
       ]),
       rules: [join(folder, "rules"), "/etc/deed/rules"],
       schedules: [join(folder, "schedules")],
+      playbooks: { paths: [join(folder, "flows")], env: ["REGION"] },
       sources: [
         {
           kind: "file",
@@ -323,6 +326,7 @@ describe("2. DEED_* stand in for members", () => {
     ["DEED_DATA", "/var/deed", { data: "/var/deed", logPath: "/var/deed/deed.db" }],
     ["DEED_RULES", "/r/a.yaml, /r/b", { rules: ["/r/a.yaml", "/r/b"] }],
     ["DEED_SCHEDULES", "/s/a.yaml", { schedules: ["/s/a.yaml"] }],
+    ["DEED_PLAYBOOKS", "/p, /q", { playbooks: { paths: ["/p", "/q"], env: [] } }],
     ["DEED_LOG", "sqlite:/l/x.db", { logPath: "/l/x.db" }],
     ["DEED_DEDUP_WINDOW", "2d", { dedupWindowMs: 172_800_000 }],
     ["DEED_EVENT_BYTES_MAX", "9000", { eventBytesMax: 9_000 }],

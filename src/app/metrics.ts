@@ -19,6 +19,12 @@ const outcomes: { readonly [type: string]: string | undefined } = {
   "action.cancelled": "cancelled",
 };
 
+const executionOutcomes: { readonly [type: string]: string | undefined } = {
+  "execution.completed": "completed",
+  "execution.failed": "failed",
+  "execution.cancelled": "cancelled",
+};
+
 /** Actions whose times are remembered while they are open; older ones fall out of the histograms. */
 const openMax = 50_000;
 
@@ -75,6 +81,7 @@ export function createMetrics(log: Log, stats: () => KernelStats): Metrics {
     buckets: seconds,
     registers: register,
   });
+  const executions = countExecutions(register, log);
   gauges(register, log, stats);
 
   const requestedMs = new Map<ActionId, number>();
@@ -84,6 +91,7 @@ export function createMetrics(log: Log, stats: () => KernelStats): Metrics {
     if (tags[anomalyTag] !== undefined) return;
     if (type.startsWith("rule."))
       rules.inc({ rule: label(attrs["rule"] ?? attrs["name"]), did: type.slice("rule.".length) });
+    if (type.startsWith("execution.")) executions(type);
     if (action === undefined) return;
     const command = label(tags["action"]);
     if (type === "action.requested") {
@@ -105,6 +113,42 @@ export function createMetrics(log: Log, stats: () => KernelStats): Metrics {
     for (const record of records) count(record);
   });
   return { contentType: registry.contentType, render: () => registry.metrics(), stop };
+}
+
+/** @returns what takes the type of each event of an execution that counted. */
+function countExecutions(registers: Registry[], log: Log): (type: string) => void {
+  const requested = new Counter({
+    name: "deed_executions_requested_total",
+    help: "Executions of playbooks that were asked for",
+    registers,
+  });
+  const started = new Counter({
+    name: "deed_executions_started_total",
+    help: "Executions that began",
+    registers,
+  });
+  const ended = new Counter({
+    name: "deed_executions_ended_total",
+    help: "Executions that ended",
+    labelNames: ["outcome"],
+    registers,
+  });
+  const open = new Gauge({
+    name: "deed_executions_open",
+    help: "Executions that have not ended",
+    registers,
+  });
+  open.set(log.openExecutions().length);
+  return (type) => {
+    if (type === "execution.requested") {
+      requested.inc();
+      open.inc();
+    } else if (type === "execution.started") started.inc();
+    const outcome = executionOutcomes[type];
+    if (outcome === undefined) return;
+    ended.inc({ outcome });
+    open.dec();
+  };
 }
 
 function label(value: Json | undefined): string {

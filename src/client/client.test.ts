@@ -86,6 +86,44 @@ describe("calls", () => {
     });
   });
 
+  it("registers and runs playbooks, asks of executions, and answers approvals", async () => {
+    const head =
+      'apiVersion: noetl.io/v2\nkind: Playbook\nmetadata: { name: ask, path: a/ask }\nworkload: { why: "" }\n';
+    const text = `${head}workflow:\n  - step: start\n    tool: { kind: approval, message: "{{ why }}" }\n`;
+    const registered = await client.registerPlaybook({ text, file: "ask.yaml" });
+    expect(registered).toMatchObject({ path: "a/ask", registered: true, findings: [] });
+    const { digest } = registered;
+    expect((await client.playbooks({ limit: 5 })).playbooks).toMatchObject([{ path: "a/ask" }]);
+    expect((await client.playbookVersion("a/ask", digest)).text).toBe(text);
+    expect(await client.pinPlaybook("a/ask", digest)).toMatchObject({ pinned: true });
+    expect(await client.unpinPlaybook("a/ask")).toMatchObject({ pinned: false });
+    expect(await client.playbook("a/ask")).toMatchObject({ versions: [{ digest }] });
+
+    const run = { playbook: "a/ask", input: { why: "go?" } };
+    const { execution_id: id } = await client.runPlaybook(run, { idempotencyKey: "k" });
+    expect(await client.pauseExecution(id)).toMatchObject({ status: "paused" });
+    expect(await client.resumeExecution(id, { by: "eve" })).toMatchObject({ status: "running" });
+    const [waits] = (await client.approvals()).approvals;
+    expect(waits).toMatchObject({ execution_id: id, message: "go?" });
+    await client.answerApproval(word(waits?.action_id), { approved: true, by: "eve" });
+    const ended = await client.runPlaybook(run, { idempotencyKey: "k", waitSec: 5 });
+    expect(ended).toMatchObject({ status: "completed", result: { by: "eve" }, duplicate: true });
+    const { records } = await client.executionEvents(id, { order: "newest", limit: 1 });
+    expect(records.map(({ event }) => event.event_type)).toEqual(["execution.completed"]);
+
+    const again = await client.rerunExecution(id, { input: { why: "again?" } });
+    expect((await client.cancelExecution(again.execution_id, { reason: "no" })).execution_id).toBe(
+      again.execution_id,
+    );
+    await expect
+      .poll(async () => (await client.execution(again.execution_id)).status)
+      .toBe("cancelled");
+    expect((await client.executions({ playbook: "a/ask" })).executions).toMatchObject([
+      { rerun_of: id },
+      { execution_id: id },
+    ]);
+  });
+
   it("carries its token", async () => {
     const guarded = await startNode({ tokens: [{ token: "t", tenant: "a" }] });
     const at = await guarded.api.listen({ host: "127.0.0.1", port: 0 });
@@ -112,6 +150,12 @@ describe("1. every error is a ClientError with the problem's words", () => {
         { pointer: "/args", message: "must be object" },
       ],
     });
+  });
+
+  it("a playbook that cannot be run, with every finding in its place", async () => {
+    const error = await refusalOf(client.registerPlaybook({ text: "kind: Playbook", file: "x" }));
+    expect(error).toMatchObject({ status: 422, kind: "unprocessable" });
+    expect(error.problems).toContainEqual(expect.objectContaining({ pointer: "x:1:1" }));
   });
 
   it("a connection that is refused says what to do", async () => {

@@ -14,7 +14,7 @@ import { createMemoryBlobs } from "../../src/executor/blob/memory.ts";
 import type { Executor } from "../../src/executor/executor.ts";
 import { createNoop } from "../../src/executor/noop/noop.ts";
 import { createWorker } from "../../src/executor/worker.ts";
-import { createKernel, type ActiveDecider } from "../../src/kernel/kernel.ts";
+import { createKernel, type ActiveDecider, type CatalogEntry } from "../../src/kernel/kernel.ts";
 import type { Log } from "../../src/log/log.ts";
 import { createMemoryLog, type MemoryDisk } from "../../src/log/memory/memory-log.ts";
 import { createOutcomes } from "../../src/log/outcomes.ts";
@@ -23,6 +23,7 @@ export type TestNode = {
   readonly api: Api;
   /** Rules and schedules. */
   readonly active: () => readonly ActiveDecider[];
+  readonly playbooks: () => readonly CatalogEntry[];
   readonly log: Log;
   /** Fires the heartbeats of all open streams. */
   readonly beat: () => void;
@@ -87,6 +88,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     clock: heartbeatsOf(clock, beats),
     commands: () => executors,
     rules: () => kernel.stats().rules,
+    schedules: () => kernel.stats().schedules,
     playbooks: createPlaybooks({
       catalog: kernel.playbooks,
       log,
@@ -105,6 +107,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       const { rules, schedules } = kernel.stats();
       return [...rules, ...schedules];
     },
+    playbooks: kernel.playbooks.entries,
     log,
     beat: () => {
       for (const beat of [...beats]) beat();

@@ -39,6 +39,7 @@ function indexRoutes(app: FastifyInstance): void {
       approvals: "/v1/approvals",
       commands: "/v1/commands",
       rules: "/v1/rules",
+      schedules: "/v1/schedules",
       health: "/healthz",
       ready: "/readyz",
       metrics: "/metrics",
@@ -79,6 +80,19 @@ function listRoutes(app: FastifyInstance, context: Context): void {
       },
     },
     () => ({ rules: context.rules() }),
+  );
+  app.get(
+    "/v1/schedules",
+    {
+      schema: {
+        operationId: "listSchedules",
+        description:
+          "The schedules that are active, each with its version and the offset from which it decides. What they started: /v1/executions",
+        tags,
+        response: { 200: Type.Object({ schedules: Type.Array(anyObject) }), ...problems(401) },
+      },
+    },
+    () => ({ schedules: context.schedules() }),
   );
 }
 

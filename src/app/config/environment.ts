@@ -25,6 +25,7 @@ export const overrides: readonly Override[] = [
   { name: "DEED_DATA", member: ["data"], read: asText },
   { name: "DEED_RULES", member: ["rules"], read: asList },
   { name: "DEED_SCHEDULES", member: ["schedules"], read: asList },
+  { name: "DEED_PLAYBOOKS", member: ["playbooks", "paths"], read: asList },
   { name: "DEED_LOG", member: ["log", "path"], read: asText },
   { name: "DEED_DEDUP_WINDOW", member: ["log", "dedup_window"], read: asText },
   { name: "DEED_EVENT_BYTES_MAX", member: ["log", "event_bytes_max"], read: asNumber },
