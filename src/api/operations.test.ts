@@ -73,6 +73,9 @@ describe("/metrics", () => {
       deed_actions_queued: 1,
       deed_timers: 1,
       deed_rules_active: 0,
+      deed_executions_requested_total: 0,
+      deed_executions_started_total: 0,
+      deed_executions_open: 0,
     });
     expect(seen.get("deed_time_to_resolve_seconds_count")).toBe(3);
     expect(seen.get("deed_time_to_accept_seconds_count")).toBe(4);

@@ -351,12 +351,9 @@ describe("2. DEED_* stand in for members", () => {
 
   it("the table above names each of them", () => {
     expect(overrides.map(({ name }) => name).sort()).toEqual(
-      [
-        "DEED_LISTEN DEED_DATA DEED_RULES DEED_SCHEDULES DEED_LOG DEED_DEDUP_WINDOW DEED_EVENT_BYTES_MAX",
-        "DEED_BODY_BYTES_MAX DEED_LEASE DEED_GRACE DEED_TENANT DEED_TOKEN_FILE",
-      ]
-        .join(" ")
-        .split(" ")
+      `DEED_LISTEN DEED_DATA DEED_RULES DEED_SCHEDULES DEED_PLAYBOOKS DEED_LOG DEED_DEDUP_WINDOW
+      DEED_EVENT_BYTES_MAX DEED_BODY_BYTES_MAX DEED_LEASE DEED_GRACE DEED_TENANT DEED_TOKEN_FILE`
+        .split(/\s+/)
         .sort(),
     );
   });

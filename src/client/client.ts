@@ -11,7 +11,10 @@ import { request, type Dispatcher } from "undici";
 import { isJsonObject, type Json, type JsonObject } from "../base/json.ts";
 import { isErrorKind, type ErrorKind } from "../event/error.ts";
 import { asking, search, type RequestOptions, type Send } from "./client/sending.ts";
+import type { ActionView, RecordView } from "./client/shown.ts";
 import { playbookCalls, type PlaybookCalls } from "./playbooks.ts";
+
+export type { ActionView, RecordView } from "./client/shown.ts";
 
 export type ClientOptions = {
   /** e.g. `http://127.0.0.1:7333`. */
@@ -19,24 +22,6 @@ export type ClientOptions = {
   readonly token?: string;
   /** What an answer may take, on top of a wait that was asked for, milliseconds. Default 30 s. */
   readonly timeoutMs?: number;
-};
-
-/** An action as the API shows it. */
-export type ActionView = JsonObject & {
-  readonly action_id: string;
-  readonly status: string;
-};
-
-/** A record as the API shows it. */
-export type RecordView = {
-  readonly topic: string;
-  readonly offset: number;
-  readonly ingested_at: string;
-  readonly event: JsonObject & {
-    readonly event_id: string;
-    readonly event_type: string;
-    readonly ts: string;
-  };
 };
 
 export type StreamFilter = {

@@ -1,6 +1,6 @@
 /** What the client knows of playbooks: the catalog, executions, approvals. */
 import type { Json, JsonObject } from "../base/json.ts";
-import type { ActionView, RecordView } from "./client.ts";
+import type { ActionView, RecordView } from "./client/shown.ts";
 import { asking, search, type RequestOptions, type Send } from "./client/sending.ts";
 
 /** A path of the catalog: the version that runs, and in a detail all versions, newest first. */
