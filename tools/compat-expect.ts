@@ -1,6 +1,12 @@
 /** What a record of `expect.json` says, and where a run differs from it. For `compat.ts`. */
 import { isJsonObject, type Json, type JsonObject } from "../src/base/json.ts";
-import type { ExecutionRun, WorldRun } from "../src/core/scripted-world.ts";
+import type { FailedStep } from "../src/core/decision.ts";
+import type { Program } from "../src/core/program.ts";
+import { evolve, initialState, type WorkflowState } from "../src/core/state.ts";
+import { dataOf } from "../src/core/state/fold-decision.ts";
+import { activationKey } from "../src/core/state/live.ts";
+import { coreEventOf } from "../src/event/core-event.ts";
+import type { LogRecord } from "../src/event/envelope.ts";
 
 export type Expected = {
   readonly file: string;
@@ -15,16 +21,64 @@ export type Expected = {
     readonly [step: string]: { readonly count?: number; readonly results_in_order?: Json };
   };
   readonly lint_must_report?: readonly string[];
+  /** SQL, run before the playbook. */
+  readonly setup_sql?: readonly string[];
+  /** Queries, each with the first cell of its result. */
+  readonly tables?: { readonly [query: string]: Json };
 };
 
+/** What an execution did, as its thread tells. */
+export type Played = {
+  readonly program: Program;
+  readonly state: WorkflowState;
+  /** As they were before the terminal event, which forgets them. */
+  readonly entered: readonly number[];
+  readonly ctx: JsonObject;
+  /** The data of each step that completed, by name: that of its last activation. */
+  readonly data: ReadonlyMap<string, Json>;
+  readonly failed: readonly FailedStep[];
+  readonly error: Json | undefined;
+};
+
+/** Folds the thread of an execution again. */
+export function playedBy(
+  executionId: string,
+  program: Program,
+  thread: readonly LogRecord[],
+): Played {
+  const state = initialState(executionId);
+  const data = new Map<string, Json>();
+  let error: Json | undefined;
+  for (const record of thread) {
+    const read = coreEventOf(record);
+    if (!read.ok) continue;
+    const event = read.value;
+    const { activation: number } = record.event.tags;
+    if (event.event_type === "step.completed" && event.node_name !== undefined) {
+      const given = event.context?.["data"];
+      const activation = state.live.get(activationKey(event.node_name, Number(number)));
+      if (given !== undefined) data.set(event.node_name, given);
+      else if (activation !== undefined) {
+        data.set(event.node_name, dataOf(activation, program.strict));
+      }
+    }
+    if (event.event_type === "execution.failed") error = event.context?.["error"];
+    evolve(state, event, program);
+  }
+  const { entered, ctx, failed } = state;
+  return { program, state, entered, ctx, data, failed, error };
+}
+
 /** Every difference, in words; none: the run is as it should be. */
-export function differences(expected: Expected, { ending, main }: WorldRun): string[] {
+export function differences(expected: Expected, main: Played): string[] {
   const { status, failed_step: failedStep, steps = {}, ctx, loop = {} } = expected;
   const found: string[] = [];
-  const failed = main.completion?.failed ?? [];
-  if (ending.toUpperCase() !== status) {
-    found.push(`status: expected ${status}, got ${ending.toUpperCase()}`);
+  const { failed } = main;
+  const ending = main.state.status.toUpperCase();
+  if (ending !== status) {
+    found.push(`status: expected ${status}, got ${ending}`);
     for (const { step, error } of failed) found.push(`  ${step}: ${error.message}`);
+    if (failed.length === 0) found.push(`  ${JSON.stringify(main.error)}`);
   }
   if (failedStep !== undefined && !failed.some(({ step }) => step === failedStep)) {
     const got = failed.map(({ step }) => step).join(", ");
@@ -40,7 +94,7 @@ export function differences(expected: Expected, { ending, main }: WorldRun): str
   for (const step of expected.never_entered ?? []) {
     if (enteredTimes(main, step) > 0) found.push(`${step}: must never be entered`);
   }
-  if (ctx !== undefined) found.push(...unlike(ctx, main.state.ctx, "ctx"));
+  if (ctx !== undefined) found.push(...unlike(ctx, main.ctx, "ctx"));
   for (const [step, { count, results_in_order: results }] of Object.entries(loop)) {
     const data = main.data.get(step);
     const given = isJsonObject(data) ? data["results"] : undefined;
@@ -53,8 +107,13 @@ export function differences(expected: Expected, { ending, main }: WorldRun): str
   return found;
 }
 
-function enteredTimes({ program, state }: ExecutionRun, step: string): number {
-  return state.entered[program.stepIndex.get(step) ?? -1] ?? 0;
+function enteredTimes({ program, entered }: Played, step: string): number {
+  return entered[program.stepIndex.get(step) ?? -1] ?? 0;
+}
+
+/** What a query gave, against what it must give. */
+export function unlikeCell(expected: Json, got: unknown, query: string): string[] {
+  return unlike(expected, (got ?? null) as Json, query);
 }
 
 /** Objects by key, lists whole, numbers and strings not interchangeable. */

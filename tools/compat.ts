@@ -1,91 +1,38 @@
 /**
- * npm run compat -- <folder>: real playbooks, driven by the pure core in the scripted world.
+ * npm run compat -- <folder> [--only <text>]: real playbooks, run durably.
  *
- * The folder holds `playbooks/`, `expect.json` and `test-server.mjs`. Every playbook is parsed and linted;
- * each record of `expect.json` that needs no database is run, with python and http computed for real.
+ * The folder holds `playbooks/`, `expect.json` and `test-server.mjs`. Every playbook is parsed and linted; each
+ * record of `expect.json` that can be run is run by a node of its own making: log on disk, Python, a local
+ * PostgreSQL, DuckDB, the test server. `compat.yaml` says what stands for public hosts and credentials.
  * Fails on any difference. What is skipped is listed with what it lacks.
  */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import process from "node:process";
+import { parseArgs } from "node:util";
 import type { JsonObject } from "../src/base/json.ts";
 import { lintText } from "../src/core/lint.ts";
-import { formatFinding, parsePlaybook } from "../src/core/parse.ts";
-import { compileProgram, type Program } from "../src/core/program.ts";
-import { playWorld, type WorldRun } from "../src/core/scripted-world.ts";
-import { differences, type Expected } from "./compat-expect.ts";
-import { LineProcess, Tools } from "./compat-tools.ts";
+import { formatFinding } from "../src/core/parse.ts";
+import { noPostgres, startPostgres } from "../test/postgres.ts";
+import { differences, playedBy, unlikeCell, type Expected } from "./compat-expect.ts";
+import { readPlaybooks, startCompatNode, startTestServer } from "./compat-node.ts";
 
-const databases: ReadonlySet<string> = new Set(["postgres", "duckdb"]);
-
-type Catalog = {
-  /** By their path in the folder. */
-  readonly files: ReadonlyMap<string, Program>;
-  /** By the name that kind `playbook` knows them by. */
-  readonly byPath: ReadonlyMap<string, Program>;
-  readonly problems: readonly string[];
-};
-
-function catalogOf(folder: string): Catalog {
-  const files = new Map<string, Program>();
-  const byPath = new Map<string, Program>();
-  const problems: string[] = [];
-  const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
-  for (const name of names.filter((one) => one.endsWith(".yaml")).sort()) {
-    const parsed = parsePlaybook(readFileSync(join(folder, name), "utf8"), name);
-    if (!parsed.ok) {
-      problems.push(...parsed.error.map(formatFinding));
-      continue;
-    }
-    const { playbook, place } = parsed.value;
-    const program = compileProgram(playbook);
-    if (program.ok) {
-      files.set(name, program.value);
-      byPath.set(playbook.path, program.value);
-      continue;
-    }
-    for (const { path, message, at } of program.error) {
-      const { line, column } = place(path, at);
-      problems.push(`${name}:${String(line)}:${String(column)}: ${message}`);
-    }
-  }
-  return { files, byPath, problems };
-}
-
-function notReported(folder: string, { file, lint_must_report: must = [] }: Expected): string[] {
-  const findings = lintText(readFileSync(join(folder, file), "utf8"), file).map(formatFinding);
-  return must
-    .filter((word) => !findings.some((finding) => finding.includes(word)))
-    .map((word) => `lint: no finding names ${word}`);
-}
-
-async function play(expected: Expected, catalog: Catalog, server: string): Promise<WorldRun> {
-  const program = catalog.files.get(expected.file);
-  if (program === undefined) throw new Error(`${expected.file} did not compile`);
-  const start = JSON.stringify(expected.start ?? {})
-    .replaceAll("${TEST_SERVER_HOST}", new URL(server).host)
-    .replaceAll("${TEST_SERVER}", server);
-  await fetch(`${server}/api/v1/flaky/reset`, { method: "POST" });
-  const world = playWorld({
-    program,
-    children: catalog.byPath,
-    payload: JSON.parse(start) as JsonObject,
-    executionId: "478775660589088776",
-  });
-  let turn = world.next();
-  while (turn.done !== true) turn = world.next(await tools.outcome(turn.value));
-  return turn.value;
-}
-
-const [folder] = process.argv.slice(2);
-if (folder === undefined) {
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: "string", default: "" } },
+});
+const [given] = positionals;
+if (given === undefined) {
   console.error("Name the folder: npm run compat -- <folder with playbooks and expect.json>");
   process.exit(2);
 }
+const folder = resolve(given);
 const playbooks = join(folder, "playbooks");
 const records = JSON.parse(readFileSync(join(folder, "expect.json"), "utf8")) as Expected[];
-const catalog = catalogOf(playbooks);
+const { files, problems } = readPlaybooks(playbooks);
 let [passed, failed, skipped] = [0, 0, 0];
+const startedMs = performance.now();
+
 function tell(good: boolean, name: string, more: readonly string[] = []): void {
   console.log(`${good ? "ok  " : "FAIL"} ${name}`);
   for (const line of more) console.log(`       ${line}`);
@@ -93,40 +40,74 @@ function tell(good: boolean, name: string, more: readonly string[] = []): void {
   else failed += 1;
 }
 
-tell(
-  catalog.problems.length === 0,
-  `parsed and compiled: ${String(catalog.files.size)} playbooks`,
-  catalog.problems,
-);
-const serverProcess = new LineProcess(process.execPath, [
-  join(folder, "test-server.mjs"),
-  ...["--port", "0", "--fast"],
-]);
-const { port } = JSON.parse(await serverProcess.line()) as { port: number };
-const server = `http://127.0.0.1:${String(port)}`;
-const tools = new Tools(playbooks, server);
+function notReported({ file, lint_must_report: must = [] }: Expected): string[] {
+  const findings = lintText(readFileSync(join(playbooks, file), "utf8"), file).map(formatFinding);
+  return must
+    .filter((word) => !findings.some((finding) => finding.includes(word)))
+    .map((word) => `lint: no finding names ${word}`);
+}
+
+tell(problems.length === 0, `parsed and compiled: ${String(files.size)} playbooks`, problems);
+if (noPostgres !== undefined) console.log(`what needs postgres is skipped: ${noPostgres}`);
+const postgres = noPostgres === undefined ? await startPostgres() : undefined;
+const server = await startTestServer(folder);
+const node = await startCompatNode({ playbooks, server: server.url, postgres });
 try {
+  await node.register(files.values());
   for (const [index, expected] of records.entries()) {
     const name = `${String(index).padStart(2)} ${expected.file}`;
-    const silent = notReported(playbooks, expected);
-    const lacking = expected.needs.filter((need) => databases.has(need));
-    if (expected.status === "PARSE_OK" || lacking.length > 0) {
-      const reason = lacking.length > 0 ? `needs ${lacking.join(", ")}` : "parsed only";
+    if (!name.includes(values.only)) continue;
+    const silent = notReported(expected);
+    const lacks = expected.needs.includes("postgres") && postgres === undefined;
+    if (expected.status === "PARSE_OK" || lacks) {
       if (silent.length > 0) tell(false, name, silent);
       else {
-        console.log(`skip ${name} (${reason})`);
+        console.log(`skip ${name} (${lacks ? "needs postgres" : "parsed only"})`);
         skipped += 1;
       }
       continue;
     }
-    const found = differences(expected, await play(expected, catalog, server));
-    tell(found.length + silent.length === 0, `${name} ${expected.status}`, [...found, ...silent]);
+    const beganMs = performance.now();
+    const found = [...silent, ...(await play(expected))];
+    const took = `${String(Math.round(performance.now() - beganMs))} ms`;
+    tell(found.length === 0, `${name} ${expected.status} ${took}`, found);
   }
 } finally {
-  tools.stop();
-  serverProcess.stop();
+  await node.stop();
+  server.stop();
+  await postgres?.stop();
 }
+const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1);
 console.log(
-  `compat: ${String(passed)} passed, ${String(failed)} failed, ${String(skipped)} skipped`,
+  `compat: ${String(passed)} passed, ${String(failed)} failed, ${String(skipped)} skipped in ${seconds} s`,
 );
 process.exitCode = failed === 0 ? 0 : 1;
+
+async function play(expected: Expected): Promise<readonly string[]> {
+  const known = files.get(expected.file);
+  if (known === undefined) return [`${expected.file} is not known`];
+  if (postgres !== undefined && expected.needs.includes("postgres")) {
+    await postgres.empty();
+    for (const statement of expected.setup_sql ?? []) await postgres.sql(statement);
+  }
+  await fetch(`${server.url}/api/v1/flaky/reset`, { method: "POST" });
+  const start = JSON.stringify(expected.start ?? {})
+    .replaceAll("${TEST_SERVER_HOST}", new URL(server.url).host)
+    .replaceAll("${TEST_SERVER}", server.url);
+  try {
+    const { executionId, thread } = await node.run(known.path, JSON.parse(start) as JsonObject);
+    const found = differences(expected, playedBy(executionId, known.program, thread));
+    return [...found, ...(await tables(expected))];
+  } catch (thrown) {
+    return [thrown instanceof Error ? thrown.message : String(thrown)];
+  }
+}
+
+async function tables({ tables: queries = {} }: Expected): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const [query, cell] of Object.entries(queries)) {
+    const [row = {}] = (await postgres?.sql(query)) ?? [];
+    found.push(...unlikeCell(cell, Object.values(row)[0], query));
+  }
+  return found;
+}
