@@ -18,6 +18,7 @@
 import type { Json } from "../base/json.ts";
 import type { Result } from "../base/result.ts";
 import type { LogRecord, NewEvent } from "../event/envelope.ts";
+import type { DeedError } from "../event/error.ts";
 
 /** A wake-up that a state waits for: it arrives as a `timer.fired` event with this name. */
 export type Timer = { readonly name: string; readonly dueMs: number };
@@ -38,6 +39,13 @@ export type Decider<S> = {
    * @param nowMs the time of the commit.
    */
   readonly advance?: (state: S, nowMs: number) => readonly NewEvent[];
+  /**
+   * What becomes of an instance whose next step cannot be taken: `advance` threw, or the log did not take what it
+   * gave, as somebody else's event has its key. Without an answer it would wait for ever.
+   *
+   * @param error why.
+   */
+  readonly stuck?: (state: S, error: DeedError, nowMs: number) => readonly NewEvent[];
   /**
    * Set: each instance is an execution, and can be folded again from its thread. Then snapshots are written
    * now and then instead of with every commit.

@@ -11,11 +11,13 @@
  *    a history that is read again decides nothing anew.
  * 3. The version that an execution runs is named by its request, or chosen when it starts and recorded with
  *    `execution.started`. A playbook that nobody registered fails its execution; nothing waits for it.
- * 4. Requests carry derived keys and are not retried by the action layer: the playbook's own policy does that.
+ * 4. An execution that cannot go on (its request's key is taken, its history cannot be folded) fails and says why.
+ * 5. Requests carry derived keys and are not retried by the action layer: the playbook's own policy does that.
  */
 import { timestamp } from "../base/clock.ts";
 import { isJsonObject, type Json } from "../base/json.ts";
 import { err, ok, type Result } from "../base/result.ts";
+import type { Place } from "../core/decision.ts";
 import { decide } from "../core/evaluate.ts";
 import type { Program } from "../core/program.ts";
 import {
@@ -30,7 +32,7 @@ import {
 import { playbookEntity } from "../action/execution-request.ts";
 import { coreEventOf, type CoreEvent } from "../event/core-event.ts";
 import type { LogRecord, NewEvent } from "../event/envelope.ts";
-import { deedError, type DeedError } from "../event/error.ts";
+import { deedError, isErrorKind, type DeedError } from "../event/error.ts";
 import { eventId, type EventId } from "../event/ids.ts";
 import type { Decider } from "./decider.ts";
 import { aboutOf, readAbout, type About } from "./playbook/about.ts";
@@ -136,6 +138,7 @@ export function playbookDecider(programs: Programs): Decider<ExecutionState> {
     evolve: (state, record) => evolveBy(programs, state, record),
     decide: () => nothing,
     advance: (state, nowMs) => advance(programs, state, nowMs),
+    stuck,
     due: (state) => (state.phase === "live" ? due(state.core) : []),
     encode,
     decode: (snapshot) => decode(programs, snapshot),
@@ -167,8 +170,15 @@ function evolveBy(programs: Programs, state: ExecutionState, record: LogRecord):
   const given =
     result === undefined ? read.value : { ...read.value, result: programs.inline(result) };
   const { digest, program } = versionOf(programs, begun, event);
-  const core = evolve(begun.core, given, program);
-  return hasEnded(core) ? ended : { ...begun, digest, program, core };
+  try {
+    const core = evolve(begun.core, given, program);
+    return hasEnded(core) ? ended : { ...begun, digest, program, core };
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    const message = `Cannot go on as ${event.event_type} ${event.event_id} cannot be folded: ${why}`;
+    const { about, lastEventId } = begun;
+    return { about, lastEventId, phase: "refused", error: deedError("executor_error", message) };
+  }
 }
 
 function begin(programs: Programs, record: LogRecord): ExecutionState {
@@ -225,6 +235,34 @@ function advance(programs: Programs, state: ExecutionState, nowMs: number): read
   ];
 }
 
+/**
+ * The step that asked fails, so what runs beside it is awaited. Where nothing was asked for, the execution itself
+ * fails at once.
+ */
+function stuck(state: ExecutionState, error: DeedError, nowMs: number): readonly NewEvent[] {
+  if (state.phase === "none" || state.phase === "ended") return nothing;
+  const at = { ts: timestamp(nowMs), causationId: state.lastEventId, about: state.about };
+  const place = state.phase === "live" ? placeAsked(state) : undefined;
+  if (place === undefined) {
+    return [decisionEvent({ type: "execution.failed", error, failed: [] }, at)];
+  }
+  const { step, activation } = place;
+  return [decisionEvent({ type: "step.failed", step, activation, error }, at)];
+}
+
+/** Where the request stands that comes next; undefined where something else does, or it cannot be decided. */
+function placeAsked({
+  core,
+  program,
+}: Extract<ExecutionState, { phase: "live" }>): Place | undefined {
+  try {
+    const [command] = decide(core, program).commands;
+    return command?.do === "request" ? command.place : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Nothing is kept of an execution that has ended: its thread says all. */
 function encode(state: ExecutionState): Json | undefined {
   switch (state.phase) {
@@ -249,8 +287,9 @@ function decode(programs: Programs, snapshot: Json): Result<ExecutionState, stri
   if (about === undefined || typeof lastEventId !== "string") return err("members are missing");
   const begun = { about, lastEventId: eventId(lastEventId) };
   if (isJsonObject(error)) {
-    const message = typeof error["message"] === "string" ? error["message"] : "";
-    return ok({ ...begun, phase: "refused", error: deedError("not_found", message) });
+    const { kind, message } = error;
+    if (!isErrorKind(kind) || typeof message !== "string") return err("not an error");
+    return ok({ ...begun, phase: "refused", error: deedError(kind, message) });
   }
   if (typeof digest !== "string" || typeof core !== "string") return err("members are missing");
   const program = programs.program(digest);

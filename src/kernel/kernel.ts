@@ -65,6 +65,10 @@ export type KernelOptions = {
   readonly leaseMs?: number;
   /** Instances of rules kept in memory; more are read from snapshots when an event needs them. */
   readonly instancesMax?: number;
+  /** Records that an execution folds, at least, between two of its snapshots. */
+  readonly unsavedMin?: number;
+  /** Steps of instances that one commit takes; what is left goes on in the next one. */
+  readonly stepsMax?: number;
   /** Reads through references to large results; without it they stay references. Must answer at once. */
   readonly inline?: (result: Json) => Json;
 };
@@ -75,6 +79,8 @@ export type Kernel = {
   /** Admits nothing more, lets what runs end for `graceMs`, then aborts it; the next start decides on that. */
   readonly stop: (graceMs: number) => Promise<void>;
   readonly stats: () => KernelStats;
+  /** Executions in memory that are not what their threads give when they are folded again: none, ever. */
+  readonly differing: () => readonly string[];
   readonly playbooks: Playbooks;
 };
 
@@ -101,8 +107,11 @@ export function createKernel(options: KernelOptions): Kernel {
   const executions = createExecutions();
   const { current, program } = catalog;
   const inline = options.inline ?? ((result: Json) => result);
+  const { unsavedMin, stepsMax } = options;
   const deciders = createDeciders({
     instancesMax: options.instancesMax ?? instancesMaxDefault,
+    ...(unsavedMin === undefined ? {} : { unsavedMin }),
+    ...(stepsMax === undefined ? {} : { stepsMax }),
     build: deciderFromActivation,
     fixed: [untyped(playbookDecider({ current, program, inline })), untyped(approvalDecider())],
   });
@@ -278,6 +287,7 @@ export function createKernel(options: KernelOptions): Kernel {
       rules: deciders.active().filter(({ kind }) => kind === "rule"),
       schedules: deciders.active().filter(({ kind }) => kind === "schedule"),
     }),
+    differing: () => deciders.differing(log.reads),
     playbooks: { entries: catalog.entries, text: catalog.text, current: catalog.current },
   };
 }

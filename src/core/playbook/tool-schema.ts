@@ -132,6 +132,10 @@ export const toolCommon: Known = {
   set,
   set_ctx: setOf("ctx"),
   set_iter: setOf("iter"),
+  idempotent: Type.Boolean({
+    description:
+      "true: doing it twice does what doing it once does, so an attempt whose worker was lost is made again; default: what the kind says of itself",
+  }),
   spec: toolSpec,
   timeout: number("Seconds that one attempt may take"),
   retry: Type.Union([retry, Type.Boolean(), Type.Number()], {

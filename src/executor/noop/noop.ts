@@ -11,6 +11,7 @@ export function createNoop(options: { readonly concurrency?: number } = {}): Exe
         result: Type.Optional(Type.Unknown()),
         payload: Type.Optional(Type.Unknown()),
         input: Type.Optional(Type.Unknown()),
+        idempotent: Type.Optional(Type.Boolean()),
       },
       { additionalProperties: false },
     ),

@@ -33,6 +33,8 @@ const argsSchema = Type.Object(
     ),
     /** What the templates of the query were rendered with: carried, not used. */
     input: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    /** Of the origin: sessions are kept as the configuration says. */
+    pool: Type.Optional(Type.Unknown()),
     /**
      * With `read_only`: rows of one statement that are kept; more are counted and marked as `truncated`.
      * A query that may write gives all of its rows, as they may be what it claimed.

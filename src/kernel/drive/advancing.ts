@@ -11,7 +11,7 @@ import { idOf, type Address } from "./instances.ts";
 export const advancingRegistry = "advancing";
 
 /** Steps that one commit takes: bounds the commit, not the throughput. */
-const stepsMax = 2_000;
+const stepsMaxDefault = 2_000;
 
 export type Advancing = {
   readonly add: (address: Address) => void;
@@ -25,7 +25,7 @@ export type Advancing = {
   readonly restore: (address: Address) => void;
 };
 
-export function createAdvancing(): Advancing {
+export function createAdvancing(stepsMax = stepsMaxDefault): Advancing {
   let now = new Map<string, Address>();
   /** As they were when the commit began; `undefined` while it has changed nothing. */
   let before: ReadonlyMap<string, Address> | undefined;

@@ -9,7 +9,8 @@
  * 4. Which deciders are active is itself a fold of the log (`rule.activated`, `schedule.deactivated` …), beside
  *    those that are always there. A decider sees its own activation, once it is active, and its own
  *    deactivation, while it still is.
- * 5. What follows by itself is decided when all inputs are folded, one step of each instance at a time.
+ * 5. What follows by itself is decided when all inputs are folded, one step of each instance at a time. A step that
+ *    does not come back as a record that its instance folds is answered by `stuck`: nobody waits for it.
  */
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import type { Result } from "../../base/result.ts";
@@ -17,10 +18,11 @@ import { timestamp } from "../../base/clock.ts";
 import { changeOf, definitionKinds, type DefinitionKind } from "../../decider/activation.ts";
 import type { Decider, Timer } from "../../decider/decider.ts";
 import type { LogRecord, NewEvent } from "../../event/envelope.ts";
-import type { EventId } from "../../event/ids.ts";
+import { deedError, type DeedError } from "../../event/error.ts";
+import type { EventId, Offset } from "../../event/ids.ts";
 import type { SnapshotWrite, StageReads, TimerRow, TimerWrite } from "../../log/log.ts";
 import { createAdvancing } from "./advancing.ts";
-import { createInstances, type Instance } from "./instances.ts";
+import { createInstances, type Address, type Instance } from "./instances.ts";
 
 /** The decider under whose name what is active of a kind is kept as snapshots, one instance a definition. */
 export function registryOf(kind: DefinitionKind): string {
@@ -50,6 +52,8 @@ export type Deciders = {
   readonly rolledBack: () => void;
   readonly active: () => readonly ActiveDecider[];
   readonly instances: () => number;
+  /** See {@link Instances.differing}. */
+  readonly differing: (reads: StageReads) => readonly string[];
   /** Takes up a snapshot of a kind's registry at start. Returns why it could not. */
   readonly restore: (kind: DefinitionKind, state: Json) => string | undefined;
   /** Takes up an instance that was to go on in the next commit. */
@@ -59,20 +63,27 @@ export type Deciders = {
 export type DecidersOptions = {
   /** Instances kept in memory between commits. */
   readonly instancesMax: number;
+  /** Records that an execution has folded, at least, before it is written again. */
+  readonly unsavedMin?: number;
+  /** Steps that one commit takes. */
+  readonly stepsMax?: number;
   /** Makes the decider that an activation stands for, or says why it cannot. */
   readonly build: (activation: LogRecord) => Result<Decider<unknown>, string>;
   /** Deciders that are always there. */
   readonly fixed?: readonly Decider<unknown>[];
 };
 
-export function createDeciders({ instancesMax, build, fixed = [] }: DecidersOptions): Deciders {
+export function createDeciders(options: DecidersOptions): Deciders {
+  const { build, fixed = [] } = options;
   const always = fixed.map(entryAlways);
   let entries: readonly Entry[] = [];
   let entriesBefore: readonly Entry[] | undefined;
-  const instances = createInstances(instancesMax);
-  const advancing = createAdvancing();
+  const instances = createInstances(options.instancesMax, options.unsavedMin);
+  const advancing = createAdvancing(options.stepsMax);
   const registry = new Map<string, SnapshotWrite>();
   const timerWrites = new Map<string, TimerWrite>();
+  /** What instances decided in this round: each is folded before the next. */
+  let steps: Step[] = [];
 
   const replace = (id: Registered, entry: Entry | undefined): void => {
     entriesBefore ??= entries;
@@ -167,6 +178,20 @@ export function createDeciders({ instancesMax, build, fixed = [] }: DecidersOpti
     return events;
   };
 
+  /** Ends what cannot go on; where that is not taken either, only the record of it is left. */
+  const unstuck = (
+    address: Address,
+    at: { readonly instance: Instance; readonly nowMs: number; readonly last: boolean },
+    error: DeedError,
+  ): readonly NewEvent[] => {
+    const { decider, key } = address;
+    const { instance, nowMs, last } = at;
+    const events = last ? nothing : (decider.stuck?.(instance.state, error, nowMs) ?? nothing);
+    if (events.length === 0) return [stuckEvent({ name: decider.name, key, nowMs }, error)];
+    steps.push({ address, offset: instance.offset, last: true });
+    return events;
+  };
+
   return {
     step: (record, reads) => {
       const type = record.event.event_type;
@@ -187,13 +212,23 @@ export function createDeciders({ instancesMax, build, fixed = [] }: DecidersOpti
     },
     advance: (nowMs, reads) => {
       const events: NewEvent[] = [];
+      const asked = steps;
+      steps = [];
+      for (const { address, offset, last } of asked) {
+        const instance = instances.load(address, reads);
+        if (instance.offset !== offset) continue;
+        events.push(...unstuck(address, { instance, nowMs, last }, keyTaken));
+      }
       for (const address of advancing.take()) {
-        const { decider, key } = address;
-        const { state } = instances.load(address, reads);
+        const instance = instances.load(address, reads);
         try {
-          events.push(...(decider.advance?.(state, nowMs) ?? nothing));
+          const decided = address.decider.advance?.(instance.state, nowMs) ?? nothing;
+          if (decided.length === 0) continue;
+          steps.push({ address, offset: instance.offset, last: false });
+          events.push(...decided);
         } catch (thrown) {
-          events.push(stuck({ name: decider.name, key, nowMs }, thrown));
+          const error = deedError("executor_error", reasonOf(thrown));
+          events.push(...unstuck(address, { instance, nowMs, last: false }, error));
         }
       }
       return events;
@@ -216,6 +251,7 @@ export function createDeciders({ instancesMax, build, fixed = [] }: DecidersOpti
     },
     active: () => entries.map((entry) => entry.about),
     instances: instances.size,
+    differing: instances.differing,
     restore: (kind, state) => {
       if (!isJsonObject(state)) return `the stored ${kind} is not an object`;
       const built = entryOf(kind, recordOf(kind, state), build);
@@ -234,10 +270,25 @@ export function createDeciders({ instancesMax, build, fixed = [] }: DecidersOpti
     entriesBefore = undefined;
     registry.clear();
     timerWrites.clear();
+    steps = [];
   }
 }
 
+/** A step that an instance took. */
+type Step = {
+  readonly address: Address;
+  /** The newest record that it had folded then. */
+  readonly offset: Offset;
+  /** It was taken because the one before was not. */
+  readonly last: boolean;
+};
+
 const nothing: readonly NewEvent[] = [];
+
+const keyTaken = deedError(
+  "conflict",
+  "Cannot go on as the log did not take what comes next: its key is another event's already",
+);
 
 /** A timer wakes the one instance that armed it; every other record goes where the decider says. */
 function keysFor(entry: Entry, record: LogRecord): readonly string[] {
@@ -289,9 +340,9 @@ function guarded<T>(entry: Entry, record: LogRecord, decide: () => T): Guarded<T
     if (definitionKinds.some((kind) => record.event.event_type === `${kind}.failed`)) {
       return { failed: nothing };
     }
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
     const { kind, name } = entry.about;
-    return { failed: [failure(record, { kind, entityId: `${kind}:${name}` }, reason)] };
+    const about = { kind, entityId: `${kind}:${name}` };
+    return { failed: [failure(record, about, reasonOf(thrown))] };
   }
 }
 
@@ -371,17 +422,20 @@ function failure(
 }
 
 /** An instance that cannot take its next step: what it waits for is on the log, and why it cannot go on. */
-function stuck(
+function stuckEvent(
   { name, key, nowMs }: { readonly name: string; readonly key: string; readonly nowMs: number },
-  thrown: unknown,
+  { message }: DeedError,
 ): NewEvent {
-  const reason = thrown instanceof Error ? thrown.message : String(thrown);
   return {
     ts: timestamp(nowMs),
     event_type: "rule.failed",
     entity_id: `${name}:${key}`,
     source: { system: "deed", ns: { component: "kernel" } },
     tags: {},
-    attrs: { reason },
+    attrs: { reason: message },
   };
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -7,12 +7,14 @@
  *    and often enough that folding the rest again takes a moment.
  * 3. Of an execution that has ended nothing is kept, neither here nor in a snapshot.
  */
+import { canonicalJson } from "../../base/canonical-json.ts";
 import type { Decider, Timer } from "../../decider/decider.ts";
 import { executionId } from "../../event/ids.ts";
 import { anomalyTag, type LogRecord } from "../../event/envelope.ts";
 import type { SnapshotWrite, StageReads } from "../../log/log.ts";
 
 export type Instance = {
+  readonly address: Address;
   state: unknown;
   timers: readonly Timer[];
   /** The newest record that it has folded. */
@@ -35,10 +37,15 @@ export type Instances = {
   readonly committed: () => void;
   readonly rolledBack: () => void;
   readonly size: () => number;
+  /**
+   * Folds each execution in memory again, from its first record and from its snapshot, and names those whose state
+   * is not the same to the byte. Between commits; none, ever (I7).
+   */
+  readonly differing: (reads: StageReads) => readonly string[];
 };
 
 /** Records that an execution has folded, at least, before it is written again. */
-const unsavedMin = 256;
+const unsavedMinDefault = 256;
 
 /** Characters of a snapshot that cost about as much as folding one record again. */
 const charsPerRecord = 64;
@@ -46,8 +53,11 @@ const charsPerRecord = 64;
 /** Records of a thread that are read at one time. */
 const pageSize = 1_000;
 
-/** @param max instances kept between commits. */
-export function createInstances(max: number): Instances {
+/**
+ * @param max instances kept between commits.
+ * @param unsavedMin records that an execution has folded, at least, before it is written again.
+ */
+export function createInstances(max: number, unsavedMin = unsavedMinDefault): Instances {
   const cache = new Map<string, Instance>();
   const touched = new Map<string, Address>();
 
@@ -76,7 +86,8 @@ export function createInstances(max: number): Instances {
       const writes: SnapshotWrite[] = [];
       for (const [id, address] of touched) {
         const instance = cache.get(id);
-        const write = instance === undefined ? undefined : snapshotOf(address, instance);
+        const write =
+          instance === undefined ? undefined : snapshotOf(address, instance, unsavedMin);
         if (write !== undefined) writes.push(write);
       }
       return writes;
@@ -99,6 +110,10 @@ export function createInstances(max: number): Instances {
       forget();
     },
     size: () => cache.size,
+    differing: (reads) =>
+      [...cache.values()]
+        .filter((held) => differs(held, reads))
+        .map(({ address }) => idOf(address)),
   };
 }
 
@@ -106,24 +121,36 @@ export function idOf({ decider, key }: Address): string {
   return `${decider.name}\0${key}`;
 }
 
-function rebuilt({ decider, key }: Address, reads: StageReads): Instance {
+function differs({ address, state }: Instance, reads: StageReads): boolean {
+  const { decider } = address;
+  if (decider.thread === undefined) return false;
+  const bytesOf = (one: unknown): string => canonicalJson(decider.encode(one) ?? null);
+  const whole = rebuilt(address, { ...reads, snapshot: () => undefined });
+  const bytes = bytesOf(state);
+  return bytesOf(whole.state) !== bytes || bytesOf(rebuilt(address, reads).state) !== bytes;
+}
+
+function rebuilt(address: Address, reads: StageReads): Instance {
+  const { decider, key } = address;
   const snapshot = reads.snapshot(decider.name, key);
   const decoded = snapshot === undefined ? undefined : decider.decode(snapshot.state);
   const readable = decoded?.ok === true;
   const instance: Instance = {
+    address,
     state: readable ? decoded.value : decider.initial(key),
     timers: [],
     offset: readable ? (snapshot?.offset ?? 0) : 0,
     unsaved: 0,
     savedChars: snapshot === undefined ? undefined : 0,
   };
-  if (decider.thread !== undefined) foldThread({ decider, key }, instance, reads);
+  if (decider.thread !== undefined) foldThread(instance, reads);
   instance.timers = decider.due(instance.state);
   return instance;
 }
 
 /** Folds what came since the snapshot. An execution that has ended stays as if it had never been. */
-function foldThread({ decider, key }: Address, instance: Instance, reads: StageReads): void {
+function foldThread(instance: Instance, reads: StageReads): void {
+  const { decider, key } = instance.address;
   const row = reads.execution(executionId(key));
   if (row === undefined || row.terminalOffset !== undefined) return;
   let page: readonly LogRecord[];
@@ -140,7 +167,11 @@ function foldThread({ decider, key }: Address, instance: Instance, reads: StageR
 }
 
 /** What to write of an instance that a commit touched; none where that is not worth it yet. */
-function snapshotOf({ decider, key }: Address, instance: Instance): SnapshotWrite | undefined {
+function snapshotOf(
+  { decider, key }: Address,
+  instance: Instance,
+  unsavedMin: number,
+): SnapshotWrite | undefined {
   const write = { decider: decider.name, instance: key, offset: instance.offset };
   if (decider.thread === undefined) return { ...write, state: decider.encode(instance.state) };
   if (decider.thread.ended(instance.state)) {
