@@ -206,14 +206,18 @@ function withRestartInline({ inline }: Programs, request: CoreEvent): CoreEvent 
   return { ...request, context: { ...request.context, restart: inline(restart) } };
 }
 
-/** The version that was chosen at the start counts, whatever stands at the path when it is read again. */
+/**
+ * The version that was chosen at the start counts, whatever stands at the path when it is read again. A child's
+ * start, which is in its parent's thread, too, says nothing about the parent.
+ */
 function versionOf(
   programs: Programs,
   state: Extract<ExecutionState, { phase: "live" }>,
   event: LogRecord["event"],
 ): Pick<Extract<ExecutionState, { phase: "live" }>, "digest" | "program"> {
   const { digest } = event.attrs;
-  const chosen = event.event_type === "execution.started" && typeof digest === "string";
+  const own = event.execution_id === state.about.executionId;
+  const chosen = own && event.event_type === "execution.started" && typeof digest === "string";
   if (!chosen || digest === state.digest) return state;
   const program = programs.program(digest);
   return program === undefined ? state : { digest, program };
