@@ -9,7 +9,7 @@ import { createHttpTool } from "../executor/http/http-tool.ts";
 import { createNoop } from "../executor/noop/noop.ts";
 import { createPostgres } from "../executor/postgres/postgres.ts";
 import { createPython } from "../executor/python/python.ts";
-import { createScripts } from "../executor/script.ts";
+import { createScripts, type Scripts } from "../executor/script.ts";
 import { createShell } from "../executor/shell/shell.ts";
 import { createShellTool } from "../executor/shell/shell-tool.ts";
 import { createWaitFor } from "../executor/wait-for/wait-for.ts";
@@ -28,13 +28,14 @@ export function executorsOf(
   on: { readonly log: Log; readonly blobs: BlobStore },
 ): readonly Executor[] {
   const http: HttpOptions = defined(config.http);
+  const scripts = createScripts({ ...defined(config.scripts), http });
   return [
     createNoop(),
     createHttp(http),
     createHttpTool(http),
     ...shellExecutorsOf(config),
-    pythonOf(config, http),
-    ...sqlExecutorsOf(config),
+    pythonOf(config, scripts),
+    ...sqlExecutorsOf(config, scripts),
     createArtifact(on.blobs),
     createWaitFor({
       feed: createEventFeed(on.log),
@@ -50,10 +51,10 @@ function shellExecutorsOf({ shell }: Config): readonly Executor[] {
   return [createShell(options), createShellTool({ ...options, lines })];
 }
 
-function pythonOf({ python, scripts }: Config, http: HttpOptions): Executor {
+function pythonOf({ python }: Config, scripts: Scripts): Executor {
   const { enabled, cwd, envPass, interpreter, concurrency, timeoutMs } = python;
   return createPython({
-    scripts: createScripts({ ...defined(scripts), http }),
+    scripts,
     enabled,
     cwd,
     envPass,
@@ -61,9 +62,10 @@ function pythonOf({ python, scripts }: Config, http: HttpOptions): Executor {
   });
 }
 
-function sqlExecutorsOf({ postgres, duckdb }: Config): readonly Executor[] {
+function sqlExecutorsOf({ postgres, duckdb }: Config, scripts: Scripts): readonly Executor[] {
+  const { enabled, root } = duckdb;
   return [
-    createPostgres({ ...defined(postgres), enabled: postgres.enabled }),
-    createDuckdb({ ...defined(duckdb), enabled: duckdb.enabled, root: duckdb.root }),
+    createPostgres({ ...defined(postgres), enabled: postgres.enabled, scripts }),
+    createDuckdb({ ...defined(duckdb), enabled, root, scripts }),
   ];
 }

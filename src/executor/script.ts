@@ -175,3 +175,26 @@ function unreadable(uri: string, thrown: unknown): Fault {
   const kind = code === "EACCES" || code === "EPERM" ? "permission" : "unavailable";
   return new Fault(deedError(kind, `Cannot load the script ${uri}: ${code}`), thrown);
 }
+
+/**
+ * What a call runs: its own text, or the script that it names.
+ *
+ * @param on `what`: what it is, as an error calls it; `member`: where its own text stands.
+ * @throws {Fault} `invalid_args` unless it is exactly one of both, and what loading throws.
+ */
+export async function textOrScript(
+  { text, script }: { readonly text: string | undefined; readonly script: Script | undefined },
+  on: {
+    readonly what: string;
+    readonly member: string;
+    readonly scripts: Scripts | undefined;
+    readonly signal: AbortSignal;
+  },
+): Promise<string> {
+  if ((text === undefined) === (script === undefined)) {
+    throw fault("invalid_args", `Cannot run ${on.what}: give it as ${on.member}, or name a script`);
+  }
+  if (text !== undefined) return text;
+  if (script !== undefined && on.scripts !== undefined) return on.scripts.load(script, on.signal);
+  throw fault("permission", "Cannot run a script as this node loads none");
+}

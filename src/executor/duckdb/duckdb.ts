@@ -12,10 +12,10 @@ import { lstatSync, mkdirSync, realpathSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import Type, { type Static } from "typebox";
-import type { Json } from "../../base/json.ts";
 import { fault, Fault } from "../../event/error.ts";
 import type { Executor } from "../executor.ts";
-import { bindParams, type Bound } from "../sql/bind.ts";
+import type { Scripts } from "../script.ts";
+import { queryMembers, queryOf } from "../sql/query.ts";
 import { sqlResult } from "../sql/result.ts";
 import { createEngine, type Engine, type Work } from "./engine.ts";
 import { duckdbFault } from "./failure.ts";
@@ -23,15 +23,9 @@ import { isOneTransaction } from "./transaction.ts";
 
 const argsSchema = Type.Object(
   {
-    query: Type.String({ minLength: 1 }),
+    ...queryMembers,
     /** A file below the tenant's folder; without it, or as `:memory:`, the query has a database of its own. */
     database: Type.Optional(Type.String({ minLength: 1 })),
-    /** For `$1` to `$n`, or by name for `:name` and `%(name)s`. */
-    params: Type.Optional(
-      Type.Union([Type.Array(Type.Unknown()), Type.Record(Type.String(), Type.Unknown())]),
-    ),
-    /** What the templates of the query were rendered with: carried, not used. */
-    input: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     /** Rows of one SELECT that are kept; more are counted and marked as `truncated`. */
     max_rows: Type.Optional(Type.Integer({ minimum: 0 })),
     /** May an attempt whose outcome is unknown run again? Default false. */
@@ -45,6 +39,8 @@ type DuckdbArgs = Static<typeof argsSchema>;
 export type DuckdbOptions = {
   /** False: every call is refused. Default true. */
   readonly enabled?: boolean;
+  /** What loads `script`; where it is left out, only `query` runs. */
+  readonly scripts?: Scripts;
   /** Each tenant has a folder of its own in it. It is created when the first query runs. */
   readonly root: string;
   /** Any file, the network and extensions. Default false. */
@@ -88,7 +84,8 @@ export function createDuckdb(options: DuckdbOptions): Executor {
         );
       }
       const call = args as DuckdbArgs;
-      const bound = boundOf(call);
+      const { scripts } = options;
+      const { bound } = await queryOf(call, { scripts, signal: context.signal });
       const rowsMax = call.max_rows ?? Number.MAX_SAFE_INTEGER;
       const work: Work = {
         bound,
@@ -107,14 +104,6 @@ export function createDuckdb(options: DuckdbOptions): Executor {
       }
     },
   };
-}
-
-function boundOf({ query, params }: DuckdbArgs): Bound {
-  if (query.includes("\0")) {
-    throw fault("invalid_args", "Cannot run the query as it holds a NUL character");
-  }
-  if (params === undefined) return { text: query, values: [], rewritten: false };
-  return bindParams(query, params as readonly Json[]);
 }
 
 function placeOf(

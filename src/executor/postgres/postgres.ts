@@ -10,10 +10,10 @@
  * 6. An error says the SQLSTATE and where, but no value of a parameter, no host and no password.
  */
 import Type, { type Static } from "typebox";
-import type { Json } from "../../base/json.ts";
 import { fault, Fault } from "../../event/error.ts";
 import type { ExecutionContext, Executor } from "../executor.ts";
-import { bindParams, type Bound } from "../sql/bind.ts";
+import type { Scripts } from "../script.ts";
+import { queryMembers, queryOf } from "../sql/query.ts";
 import { sqlResult, type StatementResult } from "../sql/result.ts";
 import { connectFault, queryFault, type Asked } from "./failure.ts";
 import { runBatch, type RunLimits } from "./run.ts";
@@ -22,17 +22,11 @@ import { settingsOf, type Settings } from "./settings.ts";
 
 const argsSchema = Type.Object(
   {
-    query: Type.String({ minLength: 1 }),
+    ...queryMembers,
     /** The alias of a credential; without it the default DSN of the configuration. */
     auth: Type.Optional(Type.String({ minLength: 1 })),
     /** Instead of the credential's own. */
     database: Type.Optional(Type.String({ minLength: 1 })),
-    /** For `$1` to `$n`, or by name for `:name` and `%(name)s`. */
-    params: Type.Optional(
-      Type.Union([Type.Array(Type.Unknown()), Type.Record(Type.String(), Type.Unknown())]),
-    ),
-    /** What the templates of the query were rendered with: carried, not used. */
-    input: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     /** Of the origin: sessions are kept as the configuration says. */
     pool: Type.Optional(Type.Unknown()),
     /**
@@ -53,6 +47,8 @@ type PostgresArgs = Static<typeof argsSchema>;
 export type PostgresOptions = {
   /** False: every call is refused. Default true. */
   readonly enabled?: boolean;
+  /** What loads `script`; where it is left out, only `query` runs. */
+  readonly scripts?: Scripts;
   /** Where a query without `auth` goes: `postgres://user:password@host:port/database`. */
   readonly dsn?: string;
   /** Queries at one time, and sessions that wait for the next one. Default 16. */
@@ -96,25 +92,18 @@ export function createPostgres(
         );
       }
       const call = args as PostgresArgs;
-      const bound = boundOf(call);
+      const { scripts } = options;
+      const { bound, written } = await queryOf(call, { scripts, signal: context.signal });
       const settings = await settingsFor(call, options, context);
       const readOnly = call.read_only === true;
       const idempotent = call.idempotent === true || readOnly;
-      const asked: Asked = { label: settings.label, bound, query: call.query, idempotent };
+      const asked: Asked = { label: settings.label, bound, query: written, idempotent };
       const rowsMax = (readOnly ? call.max_rows : undefined) ?? Number.MAX_SAFE_INTEGER;
       const session = await sessionFor(sessions, settings, context.signal);
       const turn: Turn = { sessions, session, asked, readOnly, signal: context.signal };
       return sqlResult(await runOn(turn, { rowsMax, bytesMax }));
     },
   };
-}
-
-function boundOf({ query, params }: PostgresArgs): Bound {
-  if (query.includes("\0")) {
-    throw fault("invalid_args", "Cannot run the query as it holds a NUL character");
-  }
-  if (params === undefined) return { text: query, values: [], rewritten: false };
-  return bindParams(query, params as readonly Json[]);
 }
 
 async function settingsFor(

@@ -16,7 +16,7 @@ import Type, { type Static } from "typebox";
 import type { Json, JsonObject } from "../../base/json.ts";
 import { deedError, fault, Fault } from "../../event/error.ts";
 import type { ExecutionContext, Executor } from "../executor.ts";
-import { scriptSchema, type Scripts } from "../script.ts";
+import { scriptSchema, textOrScript, type Scripts } from "../script.ts";
 import {
   startProcess,
   type Ended,
@@ -131,17 +131,13 @@ async function requestOf(
   return { code, input: call.input ?? {}, context: given, libs: call.libs ?? {} } as JsonObject;
 }
 
-async function codeOf(
+function codeOf(
   { code, script }: PythonArgs,
   { signal }: ExecutionContext,
   { scripts }: PythonOptions,
 ): Promise<string> {
-  if ((code === undefined) === (script === undefined)) {
-    throw fault("invalid_args", "Cannot run Python code: give it as code, or name a script");
-  }
-  if (code !== undefined) return code;
-  if (script !== undefined && scripts !== undefined) return scripts.load(script, signal);
-  throw fault("permission", "Cannot run a script as this node loads none");
+  const on = { what: "Python code", member: "code", scripts, signal };
+  return textOrScript({ text: code, script }, on);
 }
 
 type Pool = {
