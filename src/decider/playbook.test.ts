@@ -75,28 +75,6 @@ describe("an execution whose next request has a key that somebody else took", ()
   });
 });
 
-it("goes on by its own version when a sub-playbook has started by another", async () => {
-  const hand = createHandExecutor({ command: "python" });
-  const node = await startNode({ executors: [hand, createNoop()] });
-  const parent = `
-  - step: start
-    tool: { kind: playbook, path: child }
-    next: [{ step: middle }]
-  - step: middle
-    tool: { kind: noop }
-    next: [{ step: end }]
-  - step: end
-    tool: { kind: noop, result: "{{ start }}" }
-`;
-  const child = `\n  - step: start\n    tool: { kind: python, code: x }\n`;
-  await node.put(register("child", child), register("parent", parent), request("parent"));
-  callOf(hand, 0).resolve("hello");
-  await node.clock.settle();
-  expect(attrsOf(node, "step.completed").length).toBe(4);
-  expect(await node.log.getExecution(id)).toMatchObject({ status: "completed" });
-  expect(attrsOf(node, "execution.failed")).toEqual([]);
-});
-
 it("hands on what a tool promises of itself, and only that", async () => {
   const promising = two.replace("code: x", "code: x, idempotent: true");
   const node = await startNode({

@@ -207,8 +207,8 @@ function withRestartInline({ inline }: Programs, request: CoreEvent): CoreEvent 
 }
 
 /**
- * The version that was chosen at the start counts, whatever stands at the path when it is read again. A child's
- * start, which is in its parent's thread, too, says nothing about the parent.
+ * The version that was chosen at its own start counts, whatever stands at the path when it is read again. The
+ * starts of its sub-playbooks are folded, too: they name theirs.
  */
 function versionOf(
   programs: Programs,
@@ -217,8 +217,8 @@ function versionOf(
 ): Pick<Extract<ExecutionState, { phase: "live" }>, "digest" | "program"> {
   const { digest } = event.attrs;
   const own = event.execution_id === state.about.executionId;
-  const chosen = own && event.event_type === "execution.started" && typeof digest === "string";
-  if (!chosen || digest === state.digest) return state;
+  const chosen = event.event_type === "execution.started" && typeof digest === "string";
+  if (!own || !chosen || digest === state.digest) return state;
   const program = programs.program(digest);
   return program === undefined ? state : { digest, program };
 }

@@ -232,6 +232,23 @@ describe("sub-playbooks", () => {
     ]);
   });
 
+  it("leave their parent its own version: a loop of them goes on as the parent says", async () => {
+    const loop = "{ in: [1, 2, 3], iterator: x, spec: { mode: parallel, max_in_flight: 1 } }";
+    const looping = `\n  - step: start\n    loop: ${loop}\n    tool: { kind: playbook, path: child, input: { n: "{{ iter.x }}" } }\n`;
+    const child = `\n  - step: start\n    tool: { kind: noop, result: "got {{ n }}" }\n`;
+    const node = await startNode({ executors: [createNoop()] });
+    await node.put(register("child", child), register("all", looping), request("all"));
+    await node.clock.settle();
+    expect(attrsOf(node, "execution.requested").slice(1)).toMatchObject([
+      { playbook: "child", payload: { n: 1 } },
+      { playbook: "child", payload: { n: 2 } },
+      { playbook: "child", payload: { n: 3 } },
+    ]);
+    expect(attrsOf(node, "execution.completed").at(-1)).toMatchObject({
+      result: { stats: { total: 3, success: 3, failed: 0 } },
+    });
+  });
+
   it("that nobody registered fail the step that asked", async () => {
     const node = await startNode({ executors: [createNoop()] });
     await node.put(register("parent", parent), request("parent"));
