@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { executionRequestEvent } from "../src/action/execution-request.ts";
-import { createLogger, startEngine, type RunningEngine } from "../src/app/app.ts";
+import { startEngine, type RunningEngine } from "../src/app/app.ts";
 import { loadConfig } from "../src/app/config.ts";
 import { timestamp } from "../src/base/clock.ts";
 import { formatProblem } from "../src/base/document.ts";
@@ -102,7 +102,7 @@ export async function startCompatNode(given: {
 }): Promise<CompatNode> {
   const folder = mkdtempSync(join(tmpdir(), "deed-compat-"));
   const config = configIn(folder, given);
-  const engine = await startEngine(config, createLogger("error"));
+  const engine = await startEngine(config, () => undefined);
   const { log } = engine;
   const blobs = createFolderBlobs(join(config.data, "blobs"));
   let runs = 0;

@@ -44,7 +44,11 @@ export type RunningApp = {
 };
 
 /** What runs what is on a log. */
-export type RunningEngine = Omit<RunningApp, "url"> & { readonly clock: Clock };
+export type RunningEngine = Omit<RunningApp, "url"> & {
+  readonly clock: Clock;
+  /** Lets `stop` end what runs without a time of grace. */
+  readonly hurry: () => void;
+};
 
 type Parts = Omit<RunningApp, "stop">;
 
@@ -164,12 +168,16 @@ async function startParts(config: Config, logger: Logger, ends: Ends): Promise<P
  *
  * @throws {LogError} where the log cannot be opened; `locked` where another process runs it.
  */
-export async function startEngine(config: Config, logger: Logger): Promise<RunningEngine> {
+export async function startEngine(config: Config, warn: Warn): Promise<RunningEngine> {
   return started(async (ends) => {
-    const { log, kernel, clock } = await openEngine(config, warnTo(logger), ends);
-    ends.push(() => kernel.stop(config.graceMs));
+    let { graceMs } = config;
+    const { log, kernel, clock } = await openEngine(config, warn, ends);
+    ends.push(() => kernel.stop(graceMs));
     await kernel.start();
-    return { log, kernel, clock };
+    const hurry = (): void => {
+      graceMs = 0;
+    };
+    return { log, kernel, clock, hurry };
   });
 }
 

@@ -22,6 +22,20 @@ export async function closeAll(executors: readonly Executor[]): Promise<void> {
   for (const { close } of executors) await close?.();
 }
 
+/** Tools that are off until the configuration turns them on, as they can do whatever the process can. */
+export const allowableKinds = ["python", "shell", "duckdb"] as const;
+
+/** Turns tools on that the configuration does not; of the shell, command lines. */
+export function allowKinds(config: Config, kinds: readonly string[]): Config {
+  const { python, shell, duckdb } = config;
+  return {
+    ...config,
+    python: { ...python, enabled: python.enabled || kinds.includes("python") },
+    shell: { ...shell, lines: shell.lines || kinds.includes("shell") },
+    duckdb: { ...duckdb, enabled: duckdb.enabled || kinds.includes("duckdb") },
+  };
+}
+
 /** @param on what `artifact` keeps values in, and what `wait_for` looks at. */
 export function executorsOf(
   config: Config,
