@@ -9,6 +9,10 @@ export type Io = {
   /** True where stdout is a terminal: then tables and colour, else what programs read. */
   readonly isTerminal: boolean;
   readonly readStdin: () => string;
+  /** The size of the terminal that stderr is; undefined where it is none. */
+  readonly screen?: () => { readonly columns: number; readonly rows: number } | undefined;
+  /** Calls `listener` with each key that is pressed, until what it gives back is called; absent where nobody can. */
+  readonly onKey?: ((listener: (key: string) => void) => () => void) | undefined;
   /** Aborted when a person or the system asks the program to end; from this call on, it does not end by itself. */
   readonly stopAsked: () => AbortSignal;
 };
@@ -25,6 +29,11 @@ export function processIo(): Io {
     env: process.env,
     isTerminal: process.stdout.isTTY,
     readStdin: () => readFileSync(0, "utf8"),
+    screen: () => {
+      const { isTTY, columns, rows } = process.stderr;
+      return isTTY ? { columns, rows } : undefined;
+    },
+    onKey: process.stdin.isTTY ? onKey : undefined,
     stopAsked: () => {
       const controller = new AbortController();
       const stop = (): void => {
@@ -36,5 +45,24 @@ export function processIo(): Io {
       process.on("SIGTERM", stop);
       return controller.signal;
     },
+  };
+}
+
+/** Keys come one by one, so Ctrl-C comes as one: it stays what it is. */
+function onKey(listener: (key: string) => void): () => void {
+  const { stdin } = process;
+  const take = (typed: Buffer): void => {
+    for (const key of typed.toString("utf8")) {
+      if (key === "\u0003") process.kill(process.pid, "SIGINT");
+      else listener(key);
+    }
+  };
+  stdin.setRawMode(true);
+  stdin.on("data", take);
+  stdin.resume();
+  return () => {
+    stdin.off("data", take);
+    stdin.setRawMode(false);
+    stdin.pause();
   };
 }

@@ -4,9 +4,12 @@ import { ClientError } from "../client/client.ts";
 import { toDeedError } from "../event/error.ts";
 import { LogError } from "../log/log.ts";
 import { actionCommands } from "./commands/actions.ts";
+import { approvalCommands } from "./commands/approvals.ts";
 import { deadLetterCommands } from "./commands/dead-letters.ts";
+import { executionCommands } from "./commands/executions.ts";
 import { fileCommands } from "./commands/files.ts";
 import { playbookCommands } from "./commands/playbooks.ts";
+import { runCommand } from "./commands/run.ts";
 import { startCommand } from "./commands/start.ts";
 import { tailCommand } from "./commands/tail.ts";
 import { createContext, variable } from "./context.ts";
@@ -15,8 +18,11 @@ import { Exit, exitCodes } from "./terminal.ts";
 
 const groups = [
   startCommand,
+  runCommand,
   fileCommands,
   playbookCommands,
+  executionCommands,
+  approvalCommands,
   actionCommands,
   tailCommand,
   deadLetterCommands,
@@ -56,7 +62,7 @@ export function createProgram(io: Io, json = false): Command {
     .configureOutput({ writeOut: io.out, writeErr: json ? () => undefined : io.err })
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 1 it failed, 2 the command line or a file is not valid, 3 the node cannot be reached",
+      "\nExit codes: 0 done, 1 it failed, 2 the command line or a file is not valid, 3 the node cannot be reached, 130 cancelled",
     )
     .exitOverride();
   const context = createContext(io);

@@ -31,6 +31,8 @@ export const exitCodes = {
   usage: 2,
   /** The node could not be reached. */
   unreachable: 3,
+  /** What was waited for was cancelled, or a person did not wait for it: as of a program that Ctrl-C ended. */
+  cancelled: 130,
 } as const;
 
 /** Ends the command with this exit code; `message` goes to stderr. */
@@ -47,8 +49,7 @@ export class Exit extends Error {
 }
 
 export function createTerminal(io: Io, json: boolean): Terminal {
-  const noColour = io.env["NO_COLOR"];
-  const colours = io.isTerminal && !json && (noColour === undefined || noColour === "");
+  const paint = painter(io, io.isTerminal && !json);
   return {
     result: (value, text) => {
       const told = json ? JSON.stringify(value) : text();
@@ -57,9 +58,16 @@ export function createTerminal(io: Io, json: boolean): Terminal {
     say: (message) => {
       io.err(`${message}\n`);
     },
-    paint: (colour, text) => (colours ? `\u001b[${String(codes[colour])}m${text}\u001b[0m` : text),
+    paint,
     table: (head, rows) => (io.isTerminal ? aligned(head, rows) : tabbed(rows)),
   };
+}
+
+/** Paints where it goes to a terminal, and nobody has said `NO_COLOR`. */
+export function painter({ env }: Io, isTerminal: boolean): Terminal["paint"] {
+  const noColour = env["NO_COLOR"];
+  const colours = isTerminal && (noColour === undefined || noColour === "");
+  return (colour, text) => (colours ? `\u001b[${String(codes[colour])}m${text}\u001b[0m` : text);
 }
 
 function tabbed(rows: readonly (readonly string[])[]): string {
@@ -80,7 +88,7 @@ function aligned(head: readonly string[], rows: readonly (readonly string[])[]):
 }
 
 export function statusColour(status: string): Colour {
-  if (status === "succeeded") return "green";
+  if (status === "succeeded" || status === "completed") return "green";
   if (status === "failed") return "red";
   return status === "cancelled" ? "grey" : "yellow";
 }
@@ -105,4 +113,32 @@ export function printable(value: string): string {
 /** `1 error`, `2 errors`. */
 export function counted(count: number, noun: string): string {
   return `${String(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** The columns that a text takes on a terminal: wide characters take two, marks on others none. */
+export function cells(line: string): number {
+  let count = 0;
+  for (const character of line) count += cellsOf(character);
+  return count;
+}
+
+/** The beginning of a line that takes at most `most` columns; where something is left out, it ends in `…`. */
+export function cut(line: string, most: number): string {
+  if (cells(line) <= most) return line;
+  let used = 1;
+  let kept = "";
+  for (const character of line) {
+    used += cellsOf(character);
+    if (used > most) break;
+    kept += character;
+  }
+  return most <= 0 ? "" : `${kept}…`;
+}
+
+const wide =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+
+function cellsOf(character: string): number {
+  if (/\p{M}/u.test(character)) return 0;
+  return wide.test(character) ? 2 : 1;
 }

@@ -1,6 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from "../base/json.ts";
 import type { RecordView } from "../client/client.ts";
-import { spellMs, text } from "./terminal.ts";
+import { counted, spellMs, text } from "./terminal.ts";
 
 /** What of an event a person wants to read in one line; `--json` has all of it. */
 export function told(event: RecordView["event"]): string {
@@ -43,11 +43,40 @@ export function told(event: RecordView["event"]): string {
       return `${text(attrs["reason"])} at attempt ${text(attrs["attempts"])}: needs a person (deed dlq)`;
     case "action.redriven":
       return `as ${text(attrs["new_action_id"])}${byText(attrs["by"])}`;
+    case "execution.requested":
+      return `${text(attrs["playbook"])} ${short(text(attrs["payload"]))}`;
+    case "execution.completed":
+      return short(text(attrs["result"]));
+    case "execution.failed":
+    case "step.failed":
+      return `${stepText(event)}${errorText(attrs["error"])}`;
+    case "execution.started":
+    case "step.completed":
+    case "step.skipped":
+      return `${stepText(event)}${enteredText(attrs["entered"])}`;
+    case "loop.started":
+      return `${stepText(event)}over ${Array.isArray(attrs["items"]) ? counted(attrs["items"].length, "item") : "what is claimed"}`;
+    case "task.decided":
+      return `${stepText(event)}${short(text(attrs["verdict"]))}`;
+    case "playbook.registered":
+      return `${text(attrs["path"])} ${text(attrs["digest"]).slice(0, 12)}`;
     case "timer.fired":
       return `${text(attrs["name"])} is due`;
     default:
       return short(text(attrs));
   }
+}
+
+/** The place in a playbook: `fetch`, `fetch[3]`. */
+function stepText({ tags }: RecordView["event"]): string {
+  const { step, item } = isJsonObject(tags) ? tags : {};
+  if (step === undefined) return "";
+  return `${text(step)}${item === undefined || item === "-" ? "" : `[${text(item)}]`}  `;
+}
+
+function enteredText(entered: Json | undefined): string {
+  const steps = Array.isArray(entered) ? entered.filter(isJsonObject) : [];
+  return steps.length === 0 ? "" : `then ${steps.map(({ step }) => text(step)).join(", ")}`;
 }
 
 function probeText(attrs: JsonObject): string {

@@ -3,8 +3,9 @@ import type { Json, JsonObject } from "../../base/json.ts";
 import { isJsonObject } from "../../base/json.ts";
 import type { ActionView, Client, RecordView } from "../../client/client.ts";
 import { numberFlag, wholeFlag, type Context } from "../context.ts";
-import { Exit, exitCodes, spellMs, statusColour, text, type Terminal } from "../terminal.ts";
-import { told } from "../told.ts";
+import { pairsOf } from "../inputs.ts";
+import { Exit, exitCodes, statusColour, text, type Terminal } from "../terminal.ts";
+import { timelineLines } from "../timeline.ts";
 
 type RequestFlags = {
   readonly arg: readonly string[];
@@ -37,7 +38,7 @@ export function actionCommands(program: Command, context: Context): void {
     .action((id: string, _: unknown, command: Command) => show(context, id, command));
   program
     .command("cancel <id>")
-    .description("cancel an action")
+    .description("cancel an action, or an execution of a playbook")
     .option("--reason <text>", "why; it is recorded")
     .addHelpText(
       "after",
@@ -45,10 +46,14 @@ export function actionCommands(program: Command, context: Context): void {
     )
     .action(async (id: string, options: { reason?: string }, command: Command) => {
       const body = options.reason === undefined ? {} : { reason: options.reason };
-      const action = await context.clientOf(command).cancel(id, body);
+      const client = context.clientOf(command);
+      const isExecution = /^\d+$/.test(id);
+      const answer = isExecution
+        ? await client.cancelExecution(id, body)
+        : await client.cancel(id, body);
       context
         .terminalOf(command)
-        .result(action, () => `${action.action_id} ${action.status}: cancel was asked for`);
+        .result(answer, () => `${id} ${answer.status}: cancel was asked for`);
     });
   program
     .command("commands")
@@ -115,17 +120,7 @@ async function request(
 function argsOf(context: Context, { arg, args }: RequestFlags): JsonObject {
   const whole = args === undefined ? {} : parseJson(context.valueOrFile(args), "--args");
   if (!isJsonObject(whole)) throw new Exit(exitCodes.usage, "--args must be a JSON object");
-  const single = arg.map((pair): [string, Json] => {
-    const equals = pair.indexOf("=");
-    if (equals < 1) throw new Exit(exitCodes.usage, `--arg ${pair} must be name=value`);
-    const value = pair.slice(equals + 1);
-    try {
-      return [pair.slice(0, equals), JSON.parse(value) as Json];
-    } catch {
-      return [pair.slice(0, equals), value];
-    }
-  });
-  return { ...whole, ...Object.fromEntries(single) };
+  return { ...whole, ...pairsOf(arg, "--arg") };
 }
 
 function parseJson(source: string, where: string): Json {
@@ -227,19 +222,7 @@ async function causeOf(
 
 function timeline(terminal: Terminal, action: ActionView, records: readonly RecordView[]): string {
   const head = `${action.action_id}  ${text(action["command"])}  ${text(action["entity_id"])}  ${terminal.paint(statusColour(action.status), action.status)}`;
-  let lastMs: number | undefined;
-  const lines = records.map(({ event, offset }) => {
-    const atMs = Date.parse(event.ts);
-    const gap = lastMs === undefined ? "" : `+${spellMs(Math.max(0, atMs - lastMs))}`;
-    lastMs = atMs;
-    const attempt = event["attempt"] === undefined ? "" : `#${text(event["attempt"])}`;
-    const time = terminal.paint(
-      "grey",
-      `${String(offset).padStart(7)} ${event.ts.slice(11, 23)} ${gap.padStart(9)}`,
-    );
-    return `${time}  ${event.event_type.padEnd(20)} ${attempt.padEnd(3)} ${told(event)}`;
-  });
-  return [head, ...lines].join("\n");
+  return [head, ...timelineLines(terminal, records)].join("\n");
 }
 
 /** The members of a list that are objects. */

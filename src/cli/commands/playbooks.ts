@@ -6,17 +6,18 @@ import { lintText } from "../../core/lint.ts";
 import { parsePlaybook, type Finding } from "../../core/parse.ts";
 import type { Arc, Playbook, Step } from "../../core/playbook.ts";
 import type { Context } from "../context.ts";
+import { catalogCommands } from "./catalog.ts";
 import { playbookTestCommand } from "./playbook-tests.ts";
 import { counted, Exit, exitCodes, printable, text, type Terminal } from "../terminal.ts";
 
 /** Characters of one cell. */
 const cellCharsMax = 120;
 
-/** `deed playbook`: looks at playbooks as they are written. No node is needed, nothing runs. */
+/** `deed playbook`: looks at playbooks as they are written, and keeps the catalog of a node. Nothing runs. */
 export function playbookCommands(program: Command, context: Context): void {
   const playbook = program
     .command("playbook")
-    .description("playbooks: check and test files, show and draw what they do");
+    .description("playbooks: check, test, show and draw files; register, compare and pin versions");
   lintCommand(playbook, context);
   playbookTestCommand(playbook, context);
   playbook
@@ -37,6 +38,7 @@ export function playbookCommands(program: Command, context: Context): void {
       const mermaid = mermaidOf(await playbookAt(path, terminal));
       terminal.result({ mermaid }, () => mermaid.trimEnd());
     });
+  catalogCommands(playbook, context);
 }
 
 function lintCommand(playbook: Command, context: Context): void {
