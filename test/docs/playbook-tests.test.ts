@@ -24,10 +24,18 @@ function programOf(path: string): Program {
   return program.value;
 }
 
+/** The examples by their paths: what one of them may run as a sub-playbook. */
+const children = new Map(
+  tests.map((file) => {
+    const program = programOf(folder + file.replace(".test.yaml", ".yaml"));
+    return [program.playbook.path, program];
+  }),
+);
+
 function report(text: string, file: string, playbook: string): Record<string, string[]> {
   const parsed = parsePlaybookTests(text, file);
   if (!parsed.ok) throw new Error(parsed.error.map(formatProblem).join("\n"));
-  const reports = runPlaybookTests(parsed.value, programOf(playbook));
+  const reports = runPlaybookTests(parsed.value, programOf(playbook), children);
   return Object.fromEntries(
     reports.map(({ name, problems }) => [name, problems.map(formatProblem)]),
   );
