@@ -19,7 +19,7 @@ import type { BlobStore, Executor } from "../executor/executor.ts";
 import { createWorker } from "../executor/worker.ts";
 import { createKernel, type Kernel } from "../kernel/kernel.ts";
 import type { Log } from "../log/log.ts";
-import { createOutcomes } from "../log/outcomes.ts";
+import { createOutcomes, type Outcomes } from "../log/outcomes.ts";
 import { openSqliteLog } from "../log/sqlite/sqlite-log.ts";
 import { fileSource } from "../source/file/file.ts";
 import { probeSource } from "../source/probe/probe.ts";
@@ -57,6 +57,7 @@ type Ends = (() => Promise<void> | void)[];
 type Engine = Pick<RunningEngine, "clock" | "log" | "kernel"> & {
   readonly readiness: Readiness;
   readonly executors: readonly Executor[];
+  readonly outcomes: Outcomes;
   readonly blobs: BlobStore;
   readonly inline: (result: Json) => Json;
 };
@@ -111,8 +112,7 @@ async function started<T extends object>(
 async function startParts(config: Config, logger: Logger, ends: Ends): Promise<Parts> {
   const warn = warnTo(logger);
   const engine = await openEngine(config, warn, ends);
-  const { clock, log, kernel, readiness, executors } = engine;
-  const outcomes = createOutcomes(log);
+  const { clock, log, kernel, readiness, executors, outcomes } = engine;
   const metrics = createMetrics(log, kernel.stats);
   ends.push(metrics.stop);
   const api = await createApi({
@@ -131,7 +131,7 @@ async function startParts(config: Config, logger: Logger, ends: Ends): Promise<P
       logger.error({ ...plain({ thrown }), ...request }, "A request failed");
     },
   });
-  ends.push(api.close, outcomes.close, () => kernel.stop(config.graceMs));
+  ends.push(api.close, () => kernel.stop(config.graceMs));
   await kernel.start();
   const url = await listen(api, config);
   const info = (message: string): void => {
@@ -194,7 +194,9 @@ async function openEngine(config: Config, warn: Warn, ends: Ends): Promise<Engin
   const readiness = createReadiness(opened, clock);
   const log: Log = { ...opened, append: readiness.append };
   const blobs = createFolderBlobs(join(config.data, "blobs"));
-  const executors = executorsOf(config, { log, blobs });
+  const outcomes = createOutcomes(log);
+  ends.push(outcomes.close);
+  const executors = executorsOf(config, { log, outcomes, blobs, clock });
   const credentials = credentialsOf(config, clock, warn);
   ends.push(credentials.close);
   ends.push(() => closeAll(executors));
@@ -212,7 +214,7 @@ async function openEngine(config: Config, warn: Warn, ends: Ends): Promise<Engin
   });
   const inline = (result: Json): Json => readThroughNow(blobs, result);
   const kernel = createKernel({ log, worker, clock, warn, leaseMs, inline });
-  return { clock, log, kernel, readiness, executors, blobs, inline };
+  return { clock, log, kernel, readiness, executors, outcomes, blobs, inline };
 }
 
 function warnTo(logger: Logger): Warn {

@@ -8,11 +8,14 @@ import { createHttp } from "../executor/http/http.ts";
 import { createHttpTool } from "../executor/http/http-tool.ts";
 import { createNoop } from "../executor/noop/noop.ts";
 import { createPostgres } from "../executor/postgres/postgres.ts";
+import { createPlaybook } from "../executor/playbook/playbook.ts";
 import { createPython } from "../executor/python/python.ts";
 import { createScripts, type Scripts } from "../executor/script.ts";
 import { createShell } from "../executor/shell/shell.ts";
 import { createShellTool } from "../executor/shell/shell-tool.ts";
 import { createWaitFor } from "../executor/wait-for/wait-for.ts";
+import type { Outcomes } from "../log/outcomes.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Log } from "../log/log.ts";
 import type { Config } from "./config.ts";
 import { defined } from "./defined.ts";
@@ -39,7 +42,12 @@ export function allowKinds(config: Config, kinds: readonly string[]): Config {
 /** @param on what `artifact` keeps values in, and what `wait_for` looks at. */
 export function executorsOf(
   config: Config,
-  on: { readonly log: Log; readonly blobs: BlobStore },
+  on: {
+    readonly log: Log;
+    readonly outcomes: Outcomes;
+    readonly blobs: BlobStore;
+    readonly clock: Clock;
+  },
 ): readonly Executor[] {
   const http: HttpOptions = defined(config.http);
   const scripts = createScripts({ ...defined(config.scripts), http });
@@ -51,6 +59,11 @@ export function executorsOf(
     pythonOf(config, scripts),
     ...sqlExecutorsOf(config, scripts),
     createArtifact(on.blobs),
+    createPlaybook({
+      append: on.log.append,
+      ended: (id, signal) => on.outcomes.waitExecution(id, { signal }),
+      nowMs: on.clock.nowMs,
+    }),
     createWaitFor({
       feed: createEventFeed(on.log),
       pattern: watchedTypes,

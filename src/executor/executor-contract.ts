@@ -10,7 +10,7 @@ import { createManualClock } from "../../test/manual-clock.ts";
 import type { JsonObject } from "../base/json.ts";
 import { errorKinds, Fault, type DeedError, type ErrorKind } from "../event/error.ts";
 import type { NewEvent } from "../event/envelope.ts";
-import { actionIdOf, workerId } from "../event/ids.ts";
+import { actionIdOf, eventId, workerId } from "../event/ids.ts";
 import { createArgsCheck } from "./args.ts";
 import { createMemoryBlobs } from "./blob/memory.ts";
 import { storeValue } from "./blob.ts";
@@ -54,6 +54,12 @@ export function contextOf(
     entityId: "service:web",
     executionId: undefined,
     requestedAtMs: Date.parse("2026-11-24T05:00:00.000Z"),
+    cause: {
+      eventId: eventId("1"),
+      correlationId: undefined,
+      tags: {},
+      traceparent: undefined,
+    },
     signal,
     progress: (percent, message) => told.push([percent, message]),
     keep: (value) => storeValue(blobs, value),

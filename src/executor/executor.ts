@@ -12,7 +12,9 @@
  */
 import type { TSchema } from "typebox";
 import type { Json, JsonObject } from "../base/json.ts";
-import type { ActionId, ExecutionId } from "../event/ids.ts";
+import { deedError, Fault } from "../event/error.ts";
+import type { Tags } from "../event/envelope.ts";
+import type { ActionId, EventId, ExecutionId } from "../event/ids.ts";
 import type { AttemptCredentials } from "./credential.ts";
 
 export type ExecutionContext = {
@@ -24,7 +26,14 @@ export type ExecutionContext = {
   readonly executionId: ExecutionId | undefined;
   /** Event time of the request, the same for every attempt: milliseconds since the Unix epoch. */
   readonly requestedAtMs: number;
-  /** Aborted on cancel, time-out, lost lease and shutdown. */
+  /** The request, for what an executor asks for in its turn. */
+  readonly cause: {
+    readonly eventId: EventId;
+    readonly correlationId: string | undefined;
+    readonly tags: Tags;
+    readonly traceparent: string | undefined;
+  };
+  /** Aborted on cancel, time-out, lost lease and shutdown: {@link endedBy} says which. */
   readonly signal: AbortSignal;
   /** Tells the log how far it is: percent 0 to 100. Frequent calls are thinned out. */
   readonly progress: (percent: number | undefined, message?: string) => void;
@@ -36,6 +45,25 @@ export type ExecutionContext = {
    */
   readonly credentials: AttemptCredentials;
 };
+
+/** Why an attempt is ended. A node that stops leaves it to the next one. */
+export type Ended = "cancelled" | "fenced" | "timeout" | "stopped";
+
+/** What the signal of an attempt is aborted with. */
+export class AttemptEnded extends Fault {
+  readonly why: Ended;
+
+  constructor(why: Ended) {
+    super(deedError("cancelled", `The attempt was ended: ${why}`));
+    this.why = why;
+  }
+}
+
+/** Why an attempt was ended; `undefined` where it was not, or not by the worker. */
+export function endedBy(signal: AbortSignal): Ended | undefined {
+  const reason: unknown = signal.reason;
+  return reason instanceof AttemptEnded ? reason.why : undefined;
+}
 
 /**
  * A content-addressed reference. The blob holds the JSON text of the value in whose place it stands, so

@@ -39,7 +39,14 @@ import type { ActionId, EventId, WorkerId } from "../event/ids.ts";
 import { createArgsCheck } from "./args.ts";
 import { storeValue } from "./blob.ts";
 import { noCredentials, type AttemptCredentials, type Credentials } from "./credential.ts";
-import type { BlobRef, BlobStore, ExecutionContext, Executor } from "./executor.ts";
+import {
+  AttemptEnded,
+  type BlobRef,
+  type BlobStore,
+  type ExecutionContext,
+  type Executor,
+  type Ended,
+} from "./executor.ts";
 import { isFinal, recordable, timeoutError } from "./worker/failure.ts";
 import { createTaint, type Taint } from "./worker/taint.ts";
 
@@ -89,8 +96,6 @@ export type WorkerOptions = {
   readonly inlineBytesMax?: number;
   readonly warn: (message: string, detail?: Readonly<Record<string, unknown>>) => void;
 };
-
-type Ended = "cancelled" | "fenced" | "timeout" | "stopped";
 
 type Attempt = {
   readonly assignment: Assignment;
@@ -289,7 +294,7 @@ export function createWorker(options: WorkerOptions): Worker {
     }
     attempt.ended = why;
     attempt.endedAtMs = clock.nowMs();
-    attempt.controller?.abort(fault("cancelled", `The attempt was ended: ${why}`));
+    attempt.controller?.abort(new AttemptEnded(why));
   };
 
   const contextOf = (attempt: Attempt): ExecutionContext => {
@@ -301,10 +306,18 @@ export function createWorker(options: WorkerOptions): Worker {
       entityId: request.entity_id,
       executionId: request.execution_id,
       requestedAtMs: Date.parse(request.ts),
+      cause: {
+        eventId: request.event_id,
+        correlationId: request.correlation_id,
+        tags: request.tags,
+        traceparent: request.traceparent,
+      },
       get signal(): AbortSignal {
         if (attempt.controller === undefined) {
           attempt.controller = new AbortController();
-          if (attempt.ended !== undefined) attempt.controller.abort();
+          if (attempt.ended !== undefined) {
+            attempt.controller.abort(new AttemptEnded(attempt.ended));
+          }
         }
         return attempt.controller.signal;
       },
