@@ -73,6 +73,8 @@ export async function deed(
 ): Promise<Ran> {
   const child = run(args, at.folder, at.env ?? {});
   const output = collect(child);
+  // A program that refuses its input ends before it has read it.
+  child.stdin?.on("error", () => undefined);
   child.stdin?.end(at.input ?? "");
   const exit = await exitOf(child);
   return { ...exit, stdout: output.stdout(), stderr: output.stderr() };

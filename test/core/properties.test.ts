@@ -127,7 +127,8 @@ describe("P1. incremental drive and full replay", () => {
               bytes(commands),
             );
             const own = history.filter(
-              ({ event_type }) => !event_type.startsWith("action.") && event_type !== "timer.fired",
+              ({ event_type: type, execution_id }) =>
+                execution_id === id && !type.startsWith("action.") && type !== "timer.fired",
             );
             expect(asRecorded(decisions.events)).toEqual(
               recorded(own.filter((event) => isOwn(event, state))),
