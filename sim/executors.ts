@@ -6,7 +6,7 @@
  * durable then (I4, I8, and invariant 1 of the kernel).
  */
 import Type from "typebox";
-import { isJsonObject, type Json } from "../src/base/json.ts";
+import { isJsonObject, type Json, type JsonObject } from "../src/base/json.ts";
 import { fault, type Fault } from "../src/event/error.ts";
 import type { ActionId } from "../src/event/ids.ts";
 import type { ExecutionContext, Executor } from "../src/executor/executor.ts";
@@ -39,9 +39,21 @@ export const capacityOf: ReadonlyMap<string, number> = new Map([
   ["sim.safe", 4],
   ["sim.once", 3],
   ["sim.slow", 2],
+  ["python", 4],
+  ["http", 3],
+  ["postgres", 2],
+  ["noop", 8],
 ]);
 
-export const idempotentCommands: ReadonlySet<string> = new Set(["sim.safe", "sim.slow"]);
+/** Commands that steps of playbooks ask for. */
+const tools: ReadonlySet<string> = new Set(["python", "http", "postgres", "noop"]);
+
+export const idempotentCommands: ReadonlySet<string> = new Set([
+  "sim.safe",
+  "sim.slow",
+  "http",
+  "noop",
+]);
 
 export function createTargets(world: {
   readonly scheduler: Scheduler;
@@ -81,6 +93,7 @@ export function createTargets(world: {
   const fateOf = (command: string): Fate => {
     const fates: readonly Fate[] = ["works", "works", "works", "works", "refuses", "fails"];
     const bad: readonly Fate[] = [...fates, "breaks", "slow", "hangs", "deaf"];
+    if (tools.has(command) && dice.chance(0.8)) return "works";
     if (command === "sim.slow") return calmed ? "slow" : dice.pick(["slow", "slow", "deaf"]);
     return dice.pick(calmed ? fates : bad);
   };
@@ -116,7 +129,7 @@ export function createTargets(world: {
           else if (fate === "fails") reject(fault("conflict", "the target has it already"));
           else {
             results.add(`${actionId}/${String(attempt)}`);
-            resolve({ attempt });
+            resolve({ attempt, ...valueOf(command, dice) });
           }
         });
       }
@@ -154,7 +167,9 @@ export function createTargets(world: {
       [...capacityOf].map(([command, concurrency]) => ({
         command,
         description: "A target system of the simulation",
-        argsSchema: Type.Object({ n: Type.Number() }, { additionalProperties: false }),
+        argsSchema: tools.has(command)
+          ? Type.Unknown()
+          : Type.Object({ n: Type.Number() }, { additionalProperties: false }),
         idempotent: () => world.lies || idempotentCommands.has(command),
         concurrency,
         timeoutMs: leaseMs * 4,
@@ -164,6 +179,13 @@ export function createTargets(world: {
         },
       })),
   };
+}
+
+/** What playbooks read of a result. A claim gives rows now and then. */
+function valueOf(command: string, dice: Dice): JsonObject {
+  if (command !== "postgres") return { n: dice.between(0, 9) };
+  const rows = Array.from({ length: dice.pick([0, 0, 1, 2]) }, (_, n) => ({ n }));
+  return { rows, row_count: rows.length };
 }
 
 function refusal(dice: Dice): Fault {

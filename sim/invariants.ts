@@ -20,6 +20,7 @@ type Life = {
   readonly rate:
     { readonly key: string; readonly limit: number; readonly perMs: number } | undefined;
   readonly command: string;
+  readonly ofExecution: boolean;
   phase: "requested" | "accepted" | "started" | "retrying" | "succeeded" | "failed" | "cancelled";
   attempt: number;
   lastOffset: number;
@@ -89,6 +90,7 @@ export function judge(
     const { event } = record;
     judgeKey(record, keys, broken);
     if (event.tags["anomaly"] !== undefined || event.action_id === undefined) continue;
+    if (event.event_type === "approval.answered") continue;
     if (event.event_type === "action.requested") {
       if (lives.has(event.action_id)) broken("I3", `${event.action_id} was requested twice`);
       lives.set(event.action_id, born(record));
@@ -149,6 +151,7 @@ function born(record: LogRecord): Life {
         ? undefined
         : { key: attrs.rate.key, limit: attrs.rate.limit, perMs: attrs.rate.per_sec * 1_000 },
     command: textOf(event.attrs["command"]),
+    ofExecution: event.execution_id !== undefined,
     phase: "requested",
     attempt: 1,
     lastOffset: record.offset,
@@ -209,9 +212,12 @@ function errorKindOf({ event }: LogRecord): string | undefined {
   return typeof error.kind === "string" ? error.kind : undefined;
 }
 
-/** Exhausted or unprocessable: FAILED and a record in `actions.dlq`. Source: contract, rule 5. */
+/**
+ * Exhausted or unprocessable: FAILED and a record in `actions.dlq`; of an execution its playbook decides what
+ * follows. Source: contract, rule 5.
+ */
 function judgeDeadLetter(life: Life, broken: Broken): void {
-  if (life.phase !== "failed" || life.deadLetter !== undefined) return;
+  if (life.phase !== "failed" || life.deadLetter !== undefined || life.ofExecution) return;
   if (life.errorKind !== undefined && noDeadLetter.has(life.errorKind)) return;
   broken("dlq", `${life.id} failed (${String(life.errorKind)}) and is no dead letter`);
 }

@@ -14,6 +14,7 @@ import type { NewEvent } from "../src/event/envelope.ts";
 import type { ActionId } from "../src/event/ids.ts";
 import type { MemoryDisk } from "../src/log/memory/memory-log.ts";
 import type { Dice } from "./dice.ts";
+import { createPlaybookPeople } from "./playbook-people.ts";
 import { forgedReport, type Process } from "./process.ts";
 import { ruleChange, ruleEnd, ruleNames } from "./rules.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
@@ -26,6 +27,8 @@ export type People = {
   readonly send: (events: readonly NewEvent[]) => void;
   /** The process is gone: what it did not acknowledge is asked for again. */
   readonly lostConnection: () => void;
+  /** Resumes what is paused and answers what asks. False where there is nothing of that. */
+  readonly tidyUp: () => boolean;
   /** What is not acknowledged yet. */
   readonly pending: () => number;
 };
@@ -49,6 +52,7 @@ export function createPeople(world: {
   const clock: Clock = scheduler.clockOf(life);
   const pending = new Set<Letter>();
   const sent: (readonly NewEvent[])[] = [];
+  const playbooks = createPlaybookPeople({ dice, disk, nowMs: clock.nowMs });
   let busy = true;
   let asked = 0;
   let versions = 0;
@@ -189,6 +193,10 @@ export function createPeople(world: {
   };
 
   const doSomething = (): void => {
+    if (dice.chance(0.3)) {
+      send(playbooks.act());
+      return;
+    }
     const kind = dice.between(1, 100);
     if (kind <= 45) send(Array.from({ length: dice.pick([1, 1, 2, 6]) }, request));
     else if (kind <= 70) send(Array.from({ length: dice.pick([1, 1, 3]) }, observation));
@@ -210,7 +218,13 @@ export function createPeople(world: {
       for (const name of ruleNames) {
         send([ruleChange(name, 0, { nowMs: clock.nowMs(), replaces: undefined })]);
       }
+      send(playbooks.begin());
       goOn();
+    },
+    tidyUp: () => {
+      const events = playbooks.tidyUp();
+      send(events);
+      return events.length > 0;
     },
     stop: () => {
       busy = false;

@@ -44,6 +44,11 @@ export type ProcessWorld = {
 /** Few, so that instances of rules are dropped from memory and read again all the time. */
 const instancesMax = 3;
 
+/** Few, so that what is decided goes on over many commits, and snapshots are written in the midst of it. */
+const stepsMax = 3;
+
+const unsavedMin = 4;
+
 export function createProcess(world: ProcessWorld, number: number): Process {
   const { scheduler, dice, disk, leaseMs, mutant } = world;
   const life: Life = { alive: true };
@@ -95,6 +100,8 @@ export function createProcess(world: ProcessWorld, number: number): Process {
     clock: mutant.clock?.(clock) ?? clock,
     leaseMs,
     instancesMax,
+    stepsMax,
+    unsavedMin,
     warn: () => undefined,
   });
   return { life, log, kernel, worker, assigned };

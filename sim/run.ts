@@ -15,12 +15,14 @@ if (!Number.isInteger(first) || !Number.isInteger(last) || last < first) {
 let failed = 0;
 let records = 0;
 let actions = 0;
+let executions = 0;
 let crashes = 0;
 const beganMs = performance.now();
 for (let seed = first; seed <= last; seed += 1) {
   const outcome = await runTwice(seed);
   records += outcome.records;
   actions += outcome.actions;
+  executions += outcome.executions;
   crashes += outcome.crashes;
   if (outcome.problem !== undefined) {
     failed += 1;
@@ -29,6 +31,6 @@ for (let seed = first; seed <= last; seed += 1) {
 }
 const seconds = ((performance.now() - beganMs) / 1_000).toFixed(1);
 console.log(
-  `${String(last - first + 1)} worlds, each run twice: ${String(actions)} actions, ${String(records)} records, ${String(crashes)} crashes in ${seconds} s; ${String(failed)} failed`,
+  `${String(last - first + 1)} worlds, each run twice: ${String(actions)} actions, ${String(executions)} executions, ${String(records)} records, ${String(crashes)} crashes in ${seconds} s; ${String(failed)} failed`,
 );
 process.exit(failed === 0 ? 0 : 1);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { mutants, type Mutant } from "./mutants.ts";
+import { playbookMutants } from "./playbook-mutants.ts";
 import { runTwice } from "./twice.ts";
 import { runWorld } from "./world.ts";
 
@@ -15,14 +16,17 @@ describe("the simulation", () => {
     `keeps every promise in ${String(worlds)} worlds, and leaves the same log when a world is run again`,
     async () => {
       let actions = 0;
+      let executions = 0;
       let crashes = 0;
       for (let seed = 1; seed <= worlds; seed += 1) {
         const outcome = await runTwice(seed);
         expect(outcome.problem).toBeUndefined();
         actions += outcome.actions;
+        executions += outcome.executions;
         crashes += outcome.crashes;
       }
       expect(actions).toBeGreaterThan(worlds * 10);
+      expect(executions).toBeGreaterThan(worlds * 3);
       expect(crashes).toBeGreaterThan(worlds);
     },
     5 * minuteMs,
@@ -47,7 +51,7 @@ describe("the simulation", () => {
 });
 
 describe("a planted fault is caught", () => {
-  it.each(mutants)(
+  it.each([...mutants, ...playbookMutants])(
     "$name: breaks $breaks",
     async ({ make, breaks }) => {
       const broken = new Set<string>();

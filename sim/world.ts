@@ -9,12 +9,21 @@ import { createHash } from "node:crypto";
 import { seededRandom } from "../src/base/random.ts";
 import type { LogRecord } from "../src/event/envelope.ts";
 import type { Receipt } from "../src/log/log.ts";
+import { approvalCommand } from "../src/decider/approval.ts";
 import { createMemoryDisk, type MemoryDisk } from "../src/log/memory/memory-log.ts";
 import { createDice, type Dice } from "./dice.ts";
 import { capacityOf, createTargets, idempotentCommands, type Targets } from "./executors.ts";
+import {
+  judgeCatalog,
+  judgeExecutions,
+  judgeHistories,
+  judgeLiveWork,
+  judgeTimers,
+} from "./executions.ts";
 import { judge, type Violation } from "./invariants.ts";
 import { noMutant, type Mutant } from "./mutants.ts";
 import { createPeople, unservedCommand, type People } from "./people.ts";
+import { open, unexcused } from "./playbook-people.ts";
 import { createProcess, isLateResult, lateReport, type Process } from "./process.ts";
 import { judgeRules } from "./rules.ts";
 import { createScheduler, type Life, type Scheduler } from "./scheduler.ts";
@@ -25,6 +34,7 @@ export type Outcome = {
   readonly hash: string;
   readonly records: number;
   readonly actions: number;
+  readonly executions: number;
   readonly crashes: number;
 };
 
@@ -36,6 +46,9 @@ const wildMs = { from: 8_000, to: 40_000 } as const;
 const restMsMax = 4 * 3_600_000;
 
 const stepsMax = 400_000;
+
+/** Answers lead to further questions: this often at most. */
+const tidyUpMax = 200;
 
 type World = {
   readonly scheduler: Scheduler;
@@ -93,7 +106,9 @@ export async function runWorld(seed: number, mutant: Mutant = noMutant): Promise
   await liveFor(world, () => scheduler.elapsedMs() < deadlineMs && !atRest(world, people));
   judgeRest(world, people);
   await judgeRestart(world, people);
+  await tidyUp(world, people);
   judgeAll(world);
+  world.violations.push(...judgeHistories(recordsOf(disk)));
   return outcomeOf(world);
 }
 
@@ -131,6 +146,7 @@ function boot(world: World): void {
 function crash(world: World): void {
   const { process, people, scheduler, dice, disk } = world;
   if (process === undefined) return;
+  judgeAll(world);
   process.life.alive = false;
   world.process = undefined;
   world.crashes += 1;
@@ -143,7 +159,6 @@ function crash(world: World): void {
       people?.send(lateReport(assignment, fine));
     });
   }
-  judgeAll(world);
   people?.lostConnection();
   scheduler.after(outside, dice.between(1, 2_000), () => {
     if (world.process === undefined) boot(world);
@@ -175,13 +190,28 @@ function goWrong(world: World): void {
   });
 }
 
+/** Whatever is paused goes on and whatever asks is answered: then every execution must end. */
+async function tidyUp(world: World, people: People): Promise<void> {
+  const { scheduler, violations, disk } = world;
+  for (let round = 0; round < tidyUpMax && violations.length === 0; round += 1) {
+    if (!people.tidyUp()) break;
+    const deadlineMs = scheduler.elapsedMs() + restMsMax;
+    await liveFor(world, () => scheduler.elapsedMs() < deadlineMs && !atRest(world, people));
+  }
+  if (violations.length > 0) return;
+  for (const { executionId, status } of open(disk)) {
+    violations.push({ invariant: "liveness", message: `${executionId} (${status}) never ends` });
+  }
+}
+
 /** Open actions that must end: by an executor or, where there is none, by their ttl. */
 function openRows({ disk }: World): string[] {
   return [...disk.actions.values()]
     .filter((row) => row.terminalOffset === undefined)
     .filter((row) => {
       const ttlSec = disk.records.get(row.requestOffset)?.event.attrs["ttl_sec"];
-      return row.command !== unservedCommand || ttlSec !== undefined;
+      const waits = row.command === unservedCommand || row.command === approvalCommand;
+      return !waits || ttlSec !== undefined;
     })
     .map((row) => `${row.actionId} (${row.command}, ${row.status})`);
 }
@@ -189,7 +219,7 @@ function openRows({ disk }: World): string[] {
 function atRest(world: World, people: People): boolean {
   if (people.pending() > 0 || world.process === undefined) return false;
   if (world.process.worker.running() > 0) return false;
-  return openRows(world).length === 0;
+  return openRows(world).length === 0 && unexcused(world.disk).length === 0;
 }
 
 /** Liveness, and that nothing is kept of what has ended. */
@@ -201,11 +231,21 @@ function judgeRest(world: World, people: People): void {
     violations.push({ invariant: "liveness", message });
     return;
   }
+  const stuck = unexcused(world.disk);
+  if (stuck.length > 0) {
+    const told = stuck.map(({ executionId, status }) => `${executionId} (${status})`).join(", ");
+    violations.push({ invariant: "I6", message: `everything is at rest, and open are ${told}` });
+    return;
+  }
   const stats = process?.kernel.stats();
   const waiting = [...world.disk.actions.values()].filter(
     (row) => row.terminalOffset === undefined,
   ).length;
-  if (stats?.openActions !== waiting || stats.running !== 0 || stats.timers > waiting + 1) {
+  if (
+    stats?.openActions !== waiting ||
+    stats.running !== 0 ||
+    stats.timers > waiting + world.disk.timers.size + 1
+  ) {
     const message = `${String(waiting)} open, the kernel holds ${JSON.stringify(stats)}`;
     violations.push({ invariant: "memory", message });
   }
@@ -232,8 +272,14 @@ async function judgeRestart(world: World, people: People): Promise<void> {
 }
 
 function judgeAll(world: World): void {
-  const { disk, targets, acks, violations } = world;
+  const { disk, targets, acks, violations, process } = world;
   const records = recordsOf(disk);
+  violations.push(...judgeExecutions(records, [...disk.executions.values()]));
+  violations.push(...judgeLiveWork(disk), ...judgeCatalog(records, disk));
+  violations.push(...judgeTimers(records, disk));
+  for (const id of process?.kernel.differing() ?? []) {
+    violations.push({ invariant: "I7", message: `${id} is not what its thread gives` });
+  }
   violations.push(
     ...judge(records, [...disk.actions.values()], { capacity: capacityOf }).violations,
   );
@@ -263,7 +309,7 @@ function judgeEffects(
       if (typeof command !== "string" || idempotentCommands.has(command) || count <= 1) continue;
       violations.push({ invariant: "I3", message: `${action} took effect ${String(count)} times` });
     }
-    if (type !== "action.succeeded") continue;
+    if (type !== "action.succeeded" || commands.get(action) === approvalCommand) continue;
     const { result } = event.attrs;
     if (count > 0 && (isLateResult(result) || targets.returned(action, attempt, result))) continue;
     const what = `${JSON.stringify(result)} in attempt ${String(attempt)}`;
@@ -279,14 +325,17 @@ function recordsOf(disk: MemoryDisk): readonly LogRecord[] {
 function outcomeOf(world: World): Outcome {
   const { disk, targets } = world;
   const rows = [...disk.actions.values()];
+  const executions = [...disk.executions.values()];
   const hash = createHash("sha256");
   for (const record of recordsOf(disk)) hash.update(JSON.stringify(record));
+  for (const row of executions) hash.update(JSON.stringify(row));
   for (const row of rows) hash.update(JSON.stringify([row, targets.count(row.actionId)]));
   return {
     violations: world.violations,
     hash: hash.digest("hex"),
     records: disk.records.size,
     actions: rows.length,
+    executions: executions.length,
     crashes: world.crashes,
   };
 }
