@@ -22,6 +22,8 @@ const argsSchema = Type.Object(
     /** Same as `ref`. */
     uri: Type.Optional(Type.Unknown()),
     input: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    /** It is, whatever is said. */
+    idempotent: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
 );

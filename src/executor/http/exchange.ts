@@ -65,7 +65,7 @@ export function methodOf(args: JsonObject): string {
 
 /** By its method, or as the caller gave the target a key to tell repeats by. */
 export function isIdempotent(args: JsonObject): boolean {
-  if (idempotentMethods.has(methodOf(args))) return true;
+  if (args["idempotent"] === true || idempotentMethods.has(methodOf(args))) return true;
   const { headers } = args;
   if (typeof headers !== "object" || headers === null) return false;
   return Object.keys(headers).some((name) => name.toLowerCase() === "idempotency-key");

@@ -53,6 +53,8 @@ const argsSchema = Type.Object(
     body: Type.Optional(Type.Unknown()),
     /** The alias of a credential. */
     auth: Type.Optional(Type.Union([Type.String(), orNull])),
+    /** The promise that sending it twice does no more than once. Default by method. */
+    idempotent: Type.Optional(Type.Boolean()),
     /** What the playbook gave its templates; nothing of it is sent. */
     input: Type.Optional(map),
   },

@@ -65,7 +65,7 @@ export function createHttp(options: HttpOptions = {}): Executor {
     command: "http.request",
     description: "Sends one HTTP request and gives back status, headers and body",
     argsSchema,
-    idempotent: isRepeatable,
+    idempotent: isIdempotent,
     concurrency: options.concurrency ?? httpDefaults.concurrency,
     timeoutMs: options.timeoutMs ?? httpDefaults.timeoutMs,
     execute: async (args, context) => {
@@ -91,10 +91,6 @@ export function createHttp(options: HttpOptions = {}): Executor {
   };
 }
 
-function isRepeatable(args: JsonObject): boolean {
-  return args["idempotent"] === true || isIdempotent(args);
-}
-
 function exchangeOf(call: HttpArgs, context: ExecutionContext, options: HttpOptions): Exchange {
   const { url, origin } = targetOf(call.url, options);
   for (const [name, value] of pairsOf(call.query ?? {})) url.searchParams.append(name, value);
@@ -104,7 +100,7 @@ function exchangeOf(call: HttpArgs, context: ExecutionContext, options: HttpOpti
     method: methodOf(call as JsonObject),
     ...contentOf(call, context),
     signal: context.signal,
-    idempotent: isRepeatable(call as JsonObject),
+    idempotent: isIdempotent(call as JsonObject),
   };
 }
 

@@ -86,7 +86,10 @@ executorContract("the shell tool", () => {
         retryable: false,
       },
     ],
-    promises: [{ args: { command: "true" }, idempotent: false }],
+    promises: [
+      { args: { command: "true" }, idempotent: false },
+      { args: { command: "true", idempotent: true }, idempotent: true },
+    ],
     close: () => Promise.resolve(),
   });
 });

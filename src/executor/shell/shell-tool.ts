@@ -35,6 +35,8 @@ const argsSchema = Type.Object(
       Type.Union([Type.Record(Type.String(), Type.Union([scalar, orNull])), orNull]),
     ),
     stdin: Type.Optional(Type.Union([Type.String(), orNull])),
+    /** May an attempt whose outcome is unknown run again? Default false. */
+    idempotent: Type.Optional(Type.Boolean()),
     input: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   },
   { additionalProperties: false },
@@ -53,7 +55,7 @@ export function createShellTool(options: ShellToolOptions): Executor {
     description:
       "Runs an allowed program, or a command line where that is on, with inputs as INPUT_ variables",
     argsSchema,
-    idempotent: () => false,
+    idempotent: (args) => args["idempotent"] === true,
     concurrency: options.concurrency ?? shellDefaults.concurrency,
     timeoutMs: options.timeoutMs ?? shellDefaults.timeoutMs,
     execute: async (args, context) => {
@@ -64,7 +66,7 @@ export function createShellTool(options: ShellToolOptions): Executor {
         cwd: call.cwd ?? undefined,
         env: { ...env, ...inputsOf((call.input ?? {}) as JsonObject) },
         stdin: call.stdin ?? undefined,
-        idempotent: false,
+        idempotent: call.idempotent === true,
       };
       return runProgram(program, context, options);
     },

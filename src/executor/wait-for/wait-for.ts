@@ -32,6 +32,8 @@ const argsSchema = Type.Object(
     look_back: Type.Optional(Type.Union([Type.String(), Type.Number({ minimum: 0 })])),
     /** What the playbook gave its templates. */
     input: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    /** It is, whatever is said. */
+    idempotent: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
 );
