@@ -80,7 +80,7 @@ export async function runStorm(options: StormOptions): Promise<Storm> {
 }
 
 /** `stalled` rejects once `count` has stood still for too long. */
-function watchFor(count: () => number): {
+export function watchFor(count: () => number): {
   readonly stalled: Promise<never>;
   readonly stop: () => void;
 } {
@@ -108,7 +108,7 @@ async function untilKill(kill: Kill, node: Node, load: Load): Promise<void> {
   await sleep(kill.delayMs);
 }
 
-async function endedByItself(node: Node): Promise<never> {
+export async function endedByItself(node: Node): Promise<never> {
   const { code, signal } = await node.exited;
   throw new Error(
     `The program ended by itself (${String(signal ?? code)}): ${node.stderr().slice(-2_000)}`,
@@ -124,7 +124,7 @@ type Server = {
 };
 
 /** The one program of the storm, with a gate that is open while it serves. */
-function createServer(folder: string): Server {
+export function createServer(folder: string): Server {
   const startsMs: number[] = [];
   let node: Node | undefined;
   let gate = createGate();
@@ -280,7 +280,7 @@ async function untilRest(client: Client): Promise<void> {
   }
 }
 
-async function readLog(
+export async function readLog(
   path: string,
 ): Promise<{ readonly records: readonly LogRecord[]; readonly rows: readonly ActionRow[] }> {
   const log = await openSqliteLog({ path, clock: createSystemClock() });
@@ -309,13 +309,13 @@ async function allRows(log: Log): Promise<readonly ActionRow[]> {
   }
 }
 
-function linesOf(path: string): readonly string[] {
+export function linesOf(path: string): readonly string[] {
   if (!existsSync(path)) return [];
   return readFileSync(path, "utf8")
     .split("\n")
     .filter((line) => line !== "");
 }
 
-function sleep(ms: number): Promise<void> {
+export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
