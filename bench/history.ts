@@ -1,9 +1,10 @@
 /**
- * npm run bench -- history [--events 200000] [--keep]: what one long execution costs, in memory and on a restart.
+ * npm run bench -- history [--events 200000] [--shape cycle|loop]: what one long execution costs, in memory and on
+ * a restart.
  *
- * One execution that goes round and round, a no-op an activation, over the SQLite log. The heap is read after a
- * collection whenever a quarter of the events is there: it must not grow with them. Then the process' node is
- * closed, as a crash would leave the log, and another one takes the execution up again.
+ * One execution over the SQLite log, of no-ops: `cycle` goes round and round and keeps nothing, so its heap must not
+ * grow with its events; `loop` is one parallel loop, which keeps what its items gave and nothing else. The heap is
+ * read after a collection. Then the node is closed in the midst of it, and another one takes the execution up again.
  */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,21 +16,34 @@ import { sha256Hex } from "../src/base/hash.ts";
 import { registeredEvent } from "../src/decider/playbook.ts";
 import { openNode, type BenchNode } from "./node.ts";
 
-const { values } = parseArgs({ options: { events: { type: "string", default: "200000" } } });
+const { values } = parseArgs({
+  options: {
+    events: { type: "string", default: "200000" },
+    shape: { type: "string", default: "cycle" },
+  },
+});
 
 const events = Number(values.events);
 
 /** Where the heap is read, in parts of all events. */
 const shares = [0.125, 0.25, 0.5, 0.75, 1];
 
+const tool = `tool: { kind: noop, result: { n: 1, text: "a result of usual length" } }`;
+
+const shapes: Readonly<Record<string, string>> = {
+  cycle: `${tool}
+    set: { ctx.rounds: "{{ (ctx.get('rounds') or 0) + 1 }}" }
+    next: [{ step: start }]`,
+  loop: `loop: { in: "{{ range(100000) | list }}", iterator: i, spec: { mode: parallel } }
+    ${tool}`,
+};
+
 const text = `apiVersion: deed/v1
 kind: Playbook
 metadata: { name: round, path: round }
 workflow:
   - step: start
-    tool: { kind: noop, result: { n: 1, text: "a result of usual length" } }
-    set: { ctx.rounds: "{{ (ctx.get('rounds') or 0) + 1 }}" }
-    next: [{ step: start }]
+    ${shapes[values.shape] ?? ""}
 `;
 
 const folder = mkdtempSync(join(tmpdir(), "deed-history-"));
