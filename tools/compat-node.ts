@@ -4,7 +4,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { executionRequestEvent } from "../src/action/execution-request.ts";
 import { startEngine, type RunningEngine } from "../src/app/app.ts";
@@ -55,14 +54,15 @@ export function readPlaybooks(folder: string): {
   return { files, problems };
 }
 
-/** The test server that the playbooks call, in a process of its own. */
+/** The test server that the playbooks call, in a process of its own; `env` holds settings of it. */
 export async function startTestServer(
   folder: string,
-  flags: readonly string[] = ["--fast"],
+  env: NodeJS.ProcessEnv = {},
 ): Promise<{ readonly url: string; readonly stop: () => void }> {
   const file = join(folder, "test-server.mjs");
-  const child: ChildProcess = spawn(process.execPath, [file, "--port", "0", ...flags], {
+  const child: ChildProcess = spawn(process.execPath, [file, "--port", "0", "--fast"], {
     stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...env },
   });
   if (child.stdout === null) throw new Error("Cannot read what the test server says");
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -76,6 +76,8 @@ export type CompatNode = Pick<RunningEngine, "log"> & {
   readonly register: (playbooks: Iterable<KnownPlaybook>) => Promise<void>;
   /** @returns the thread of the execution, once it has ended; references to large results read through. */
   readonly run: (path: string, payload: JsonObject) => Promise<Ran>;
+  /** Runs it to its end, and reads nothing of it back. @throws where it has not ended within `msMax`. */
+  readonly runOnly: (path: string, payload: JsonObject, msMax: number) => Promise<ExecutionId>;
   readonly stop: () => Promise<void>;
 };
 
@@ -94,18 +96,34 @@ type Mapping = {
 /** An execution that has not ended by then hangs. */
 const runMsMax = 120_000;
 
-export async function startCompatNode(given: {
+type Given = {
   /** The folder of the playbooks. */
   readonly playbooks: string;
+  /** The file that says what stands for hosts and credentials. */
+  readonly mapping: string;
   readonly server: string;
   readonly postgres: TestPostgres | undefined;
-}): Promise<CompatNode> {
+};
+
+export async function startCompatNode(given: Given): Promise<CompatNode> {
   const folder = mkdtempSync(join(tmpdir(), "deed-compat-"));
   const config = configIn(folder, given);
   const engine = await startEngine(config, () => undefined);
   const { log } = engine;
   const blobs = createFolderBlobs(join(config.data, "blobs"));
   let runs = 0;
+  const runOnly: CompatNode["runOnly"] = async (playbook, payload, msMax) => {
+    runs += 1;
+    const idempotencyKey = `compat/${String(runs)}`;
+    const id = executionIdOf("default", idempotencyKey);
+    const ended = waitFor(engine, id, msMax);
+    const source = { system: "compat", ns: {} };
+    const ts = timestamp(Date.now());
+    const attrs = { playbook, payload };
+    await log.append([executionRequestEvent({ attrs, idempotencyKey, ts, source })]);
+    await ended;
+    return id;
+  };
   return {
     log,
     register: async (playbooks) => {
@@ -114,21 +132,14 @@ export async function startCompatNode(given: {
         await log.append([registeredEvent({ path, digest, text }, { ts, replaces: undefined })]);
       }
     },
-    run: async (playbook, payload) => {
-      runs += 1;
-      const idempotencyKey = `compat/${String(runs)}`;
-      const id = executionIdOf("default", idempotencyKey);
-      const ended = waitFor(engine, id);
-      const source = { system: "compat", ns: {} };
+    runOnly,
+    run: async (path, payload) => {
       const before = log.head();
-      const attrs = { playbook, payload };
-      const ts = timestamp(Date.now());
-      await log.append([executionRequestEvent({ attrs, idempotencyKey, ts, source })]);
-      await ended;
+      const executionId = await runOnly(path, payload, runMsMax);
       const events = log.head() - before;
-      const records = await log.readThread({ of: { execution: id }, limit: 1_000_000 });
+      const records = await log.readThread({ of: { execution: executionId }, limit: 1_000_000 });
       const thread = await Promise.all(records.map((record) => inlined(blobs, record)));
-      return { executionId: id, thread, events };
+      return { executionId, thread, events };
     },
     stop: async () => {
       await engine.stop();
@@ -139,17 +150,9 @@ export async function startCompatNode(given: {
 
 function configIn(
   folder: string,
-  {
-    playbooks,
-    server,
-    postgres,
-  }: {
-    readonly playbooks: string;
-    readonly server: string;
-    readonly postgres: TestPostgres | undefined;
-  },
+  { playbooks, mapping, server, postgres }: Given,
 ): Parameters<typeof startEngine>[0] {
-  const text = readFileSync(fileURLToPath(new URL("compat.yaml", import.meta.url)), "utf8");
+  const text = readFileSync(mapping, "utf8");
   const { remap, credentials, strip } = parse(text.replaceAll("${server}", server)) as Mapping;
   const database =
     postgres === undefined
@@ -184,7 +187,7 @@ function configIn(
   return config.value;
 }
 
-function waitFor({ log }: RunningEngine, id: ExecutionId): Promise<void> {
+function waitFor({ log }: RunningEngine, id: ExecutionId, msMax: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = log.onCommit((records) => {
       const end = records.some(
@@ -199,8 +202,8 @@ function waitFor({ log }: RunningEngine, id: ExecutionId): Promise<void> {
     });
     const timer = setTimeout(() => {
       stop();
-      reject(new Error(`execution ${id} did not end within ${String(runMsMax)} ms`));
-    }, runMsMax);
+      reject(new Error(`execution ${id} did not end within ${String(msMax)} ms`));
+    }, msMax);
   });
 }
 

@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { JsonObject } from "../src/base/json.ts";
 import { lintText } from "../src/core/lint.ts";
@@ -51,7 +52,8 @@ tell(problems.length === 0, `parsed and compiled: ${String(files.size)} playbook
 if (noPostgres !== undefined) console.log(`what needs postgres is skipped: ${noPostgres}`);
 const postgres = noPostgres === undefined ? await startPostgres() : undefined;
 const server = await startTestServer(folder);
-const node = await startCompatNode({ playbooks, server: server.url, postgres });
+const mapping = fileURLToPath(new URL("compat.yaml", import.meta.url));
+const node = await startCompatNode({ playbooks, mapping, server: server.url, postgres });
 try {
   await node.register(files.values());
   for (const [index, expected] of records.entries()) {

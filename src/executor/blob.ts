@@ -45,8 +45,7 @@ function holdsRef(value: Json): boolean {
 
 function withoutRefs(blobs: Pick<BlobStore, "getNow">, value: Json): Json {
   if (isBlobRef(value)) {
-    const held = readNow(blobs, value);
-    return held === undefined ? value : withoutRefs(blobs, held);
+    return readNow(blobs, value) ?? value;
   }
   if (isList(value)) return value.map((item) => withoutRefs(blobs, item));
   if (!isJsonObject(value)) return value;
@@ -60,7 +59,11 @@ function withoutRefs(blobs: Pick<BlobStore, "getNow">, value: Json): Json {
 function readNow(blobs: Pick<BlobStore, "getNow">, ref: BlobRef): Json | undefined {
   try {
     const bytes = blobs.getNow(ref);
-    return bytes === undefined ? undefined : (JSON.parse(new TextDecoder().decode(bytes)) as Json);
+    if (bytes === undefined) return undefined;
+    const text = new TextDecoder().decode(bytes);
+    const held = JSON.parse(text) as Json;
+    // Most hold none, and a large value costs more to walk than to parse.
+    return text.includes('"$ref"') ? readThroughNow(blobs, held) : held;
   } catch {
     return undefined;
   }
@@ -71,12 +74,12 @@ const refPattern = /^blob:sha256:[0-9a-f]{64}$/;
 /** True for a reference as {@link storeValue} gives it: these two members and no other. */
 export function isBlobRef(value: Json): value is BlobRef {
   if (!isJsonObject(value)) return false;
-  const { $ref: ref, size, ...rest } = value;
+  const { $ref: ref, size } = value;
   return (
     typeof ref === "string" &&
     refPattern.test(ref) &&
     typeof size === "number" &&
-    Object.keys(rest).length === 0
+    Object.keys(value).length === 2
   );
 }
 
