@@ -74,7 +74,11 @@ export async function startRun(
   return { ...controls(engine, id, options), ended: tracker.ended };
 }
 
-/** Goes on with an execution that is open on the log. @throws {Fault} where there is none. */
+/**
+ * Goes on with an execution of the log. One that has ended, perhaps as the log was opened, is told as it went.
+ *
+ * @throws {Fault} `not_found` where the log has none of that id.
+ */
 export async function resumeRun(
   engine: RunningEngine,
   id: ExecutionId,
@@ -82,9 +86,6 @@ export async function resumeRun(
 ): Promise<PlaybookRun> {
   const row = await engine.log.getExecution(id);
   if (row === undefined) throw fault("not_found", `Cannot go on with ${id}: it is not on this log`);
-  if (row.terminalOffset !== undefined) {
-    throw fault("conflict", `Cannot go on with ${id} as it has ended: it is ${row.status}`);
-  }
   const tracker = createTracker(id, options.onRecord);
   const held: LogRecord[] = [];
   let take = (record: LogRecord): void => void held.push(record);

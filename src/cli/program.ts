@@ -1,5 +1,6 @@
 /** The commands, and how each of them ends. */
 import { Command, CommanderError, Option } from "commander";
+import { isJsonObject } from "../base/json.ts";
 import { ClientError } from "../client/client.ts";
 import { toDeedError } from "../event/error.ts";
 import { LogError } from "../log/log.ts";
@@ -14,7 +15,7 @@ import { startCommand } from "./commands/start.ts";
 import { tailCommand } from "./commands/tail.ts";
 import { createContext, variable } from "./context.ts";
 import type { Io } from "./io.ts";
-import { Exit, exitCodes } from "./terminal.ts";
+import { Exit, exitCodes, printable } from "./terminal.ts";
 
 const groups = [
   startCommand,
@@ -83,10 +84,19 @@ function report(io: Io, thrown: unknown, json: boolean): number {
     tellJson(io, { kind: kindOf(thrown), message, problems });
   } else if (message !== "") {
     const details = thrown instanceof ClientError ? thrown.problems : [];
-    const lines = [`deed: ${message}`, ...details.map((one) => `  ${JSON.stringify(one)}`)];
+    const lines = [`deed: ${message}`, ...details.map(detailText)];
     io.err(`${lines.join("\n")}\n`);
   }
   return codeOf(thrown);
+}
+
+/** Where it is and what is wrong; `help` is the way out. What has no message is shown whole. */
+function detailText(problem: unknown): string {
+  const { pointer, message, help } = isJsonObject(problem) ? problem : {};
+  if (typeof message !== "string") return `  ${JSON.stringify(problem)}`;
+  const where = typeof pointer === "string" && pointer !== "" ? `${pointer}: ` : "";
+  const out = typeof help === "string" ? ` (${help})` : "";
+  return printable(`  ${where}${message}${out}`);
 }
 
 type Told = {

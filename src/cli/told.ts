@@ -36,7 +36,9 @@ export function told(event: RecordView["event"]): string {
     case "action.failed":
       return errorText(attrs["error"]);
     case "action.deferred":
-      return `${text(attrs["reason"])} ${text(attrs["limit_key"])} held by ${text(attrs["holders"])}`;
+      return deferredText(attrs);
+    case "approval.answered":
+      return `${attrs["approved"] === true ? "approved" : "refused"}${byText(attrs["by"])}${attrs["reason"] === undefined ? "" : `: ${short(text(attrs["reason"]))}`}`;
     case "action.succeeded":
       return short(text(attrs["result"]));
     case "action.dead_lettered":
@@ -95,6 +97,13 @@ function wouldText(would: Json | undefined): string {
   return isJsonObject(would)
     ? ` would request ${text(would["command"])} ${short(text(would["args"]))}`
     : "";
+}
+
+function deferredText({ reason, limit_key: limit, holders }: JsonObject): string {
+  if (reason === "approval") return "until a person answers (deed approve)";
+  return limit === undefined
+    ? text(reason)
+    : `${text(reason)} ${text(limit)} held by ${text(holders)}`;
 }
 
 function byText(by: Json | undefined): string {

@@ -330,7 +330,7 @@ describe("deed", () => {
       ],
       [
         ["request", "noop", "--arg", "x=1"],
-        'deed: Cannot request noop with these args as /x is not known\n  {"pointer":"/x","message":"is not known"}\n',
+        "deed: Cannot request noop with these args as /x is not known\n  /x: is not known\n",
       ],
     ];
     for (const [args, message] of wrong) {

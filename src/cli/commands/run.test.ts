@@ -1,7 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { startEngine } from "../../app/app.ts";
+import { loadConfig, type Config } from "../../app/config.ts";
+import { readClosure } from "../../app/playbook-closure.ts";
+import { startRun } from "../../app/playbook-run.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { Io } from "../io.ts";
 import { run } from "../program.ts";
@@ -40,6 +44,12 @@ function write(name: string, path: string, workflow: string, more = ""): string 
   writeFileSync(join(folder, "deed.yaml"), "data: ./data\n");
   writeFileSync(file, `${head}${more}workflow:\n${workflow}`);
   return file;
+}
+
+function config(): Config {
+  const read = loadConfig(join(folder, "deed.yaml"), {});
+  if (!read.ok) throw new Error("the configuration is not valid");
+  return read.value;
 }
 
 const noop = "  - step: start\n    tool: { kind: noop }\n";
@@ -135,6 +145,92 @@ describe("deed run", () => {
     expect(ran.code).toBe(130);
     expect(err).toContain("start waits for approval: go on?");
     expect(err).toMatch(/deed: execution \d+ of a cancelled: interrupted/);
+  });
+
+  it("tells an input that the playbook does not know, and runs all the same", async () => {
+    const file = write("a.yaml", "a", noop, inputs);
+    const ran = await deed(["run", file, "--no-watch", "--input", "nmae=Ada", "--input", "zork=1"]);
+    expect(ran).toEqual({
+      code: 0,
+      out: '{"name":"world","many":1}\n',
+      err:
+        'deed: the playbook has no input "nmae": did you mean "name"?\n' +
+        'deed: the playbook has no input "zork": it has name, many\n',
+    });
+  });
+
+  it("prints a result that was too large to stand on the log by itself, whole", async () => {
+    const large = "a".repeat(200_000);
+    const file = write(
+      "a.yaml",
+      "a",
+      '  - step: start\n    tool: { kind: noop, result: "{{ name }}" }\n',
+      'workload: { name: "" }\noutput: "{{ start }}"\n',
+    );
+    writeFileSync(join(folder, "in.json"), JSON.stringify({ name: large }));
+    const ran = await deed(["run", file, "--no-watch", "--input-file", join(folder, "in.json")]);
+    expect(ran).toEqual({ code: 0, out: `"${large}"\n`, err: "" });
+    expect(readdirSync(join(folder, "data", "blobs"))).toHaveLength(1);
+  });
+
+  it("refuses where another process runs the log, and names the ways out", async () => {
+    const file = write("a.yaml", "a", noop);
+    const node = await startEngine(config(), () => undefined);
+    const ran = await deed(["run", file]);
+    await node.stop();
+    expect(ran).toMatchObject({ code: 1, out: "" });
+    expect(ran.err).toMatch(
+      /^deed: Cannot run here as another process.*deed executions start, .*--data\n$/,
+    );
+    expect(await deed(["run", file, "--no-watch"])).toMatchObject({ code: 0 });
+  });
+
+  /** Ends only when it is killed: its first line asks for the first Ctrl-C, the cancel for the second. */
+  const stubborn =
+    "  - step: start\n    tool: { kind: shell, command: \"trap '' TERM INT; sleep 30 & wait; sleep 30\" }\n";
+
+  it("stops at the second Ctrl-C, and a later --resume tells how it ended", async () => {
+    const file = write("a.yaml", "a", stubborn);
+    const [first, second] = [new AbortController(), new AbortController()];
+    const signals = [first.signal, second.signal];
+    let err = "";
+    const ran = await deed(["run", file], {
+      stopAsked: () => signals.shift() ?? new AbortController().signal,
+      err: (text) => {
+        err += text;
+        if (text.includes("start began")) first.abort();
+        if (text.includes("cancel was asked for")) second.abort();
+      },
+    });
+    expect(ran.code).toBe(130);
+    expect(err).toMatch(/deed: (stopped: its cancel is on the log|execution \d+ of a cancelled)/);
+    const id = /execution (\d+)/.exec(err)?.[1] ?? "";
+    const again = await deed(["run", "--resume", id]);
+    expect(again).toMatchObject({ code: 130, out: "" });
+    expect(again.err).toContain(`deed: execution ${id} of a cancelled: interrupted\n`);
+  });
+
+  it("goes on with --resume where a run was ended while it waited, and tells it once more", async () => {
+    const file = write(
+      "a.yaml",
+      "a",
+      "  - step: start\n    tool: { kind: approval, message: go on? }\n",
+    );
+    const closure = await readClosure(file);
+    if (!closure.ok) throw new Error("the playbook is not valid");
+    const engine = await startEngine(config(), () => undefined);
+    const asked = { closure: closure.value, payload: {}, env: {} };
+    const { executionId } = await startRun(engine, asked, { by: "me", onRecord: () => undefined });
+    await engine.stop();
+    const ran = await deed(["run", "--resume", executionId, "--yes", "--json"]);
+    expect(ran.code).toBe(0);
+    expect(JSON.parse(ran.out)).toMatchObject({
+      execution_id: executionId,
+      status: "completed",
+      result: { approved: true },
+    });
+    const again = await deed(["run", "--resume", executionId, "--json"]);
+    expect(again).toEqual(ran);
   });
 
   it("approves what asks where --yes says so", async () => {

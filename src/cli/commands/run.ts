@@ -8,6 +8,7 @@ import { readClosure, type Closure } from "../../app/playbook-closure.ts";
 import { resumeRun, startRun, type PlaybookRun } from "../../app/playbook-run.ts";
 import { formatProblem } from "../../base/document.ts";
 import type { JsonObject } from "../../base/json.ts";
+import { nearest } from "../../base/nearest.ts";
 import type { LogRecord } from "../../event/envelope.ts";
 import { executionId } from "../../event/ids.ts";
 import { LogError } from "../../log/log.ts";
@@ -15,6 +16,7 @@ import type { Context } from "../context.ts";
 import { inputFlags, inputOf, type InputFlags } from "../inputs.ts";
 import type { Io } from "../io.ts";
 import { createApprovals } from "../progress/approvals.ts";
+import type { Progress } from "../progress.ts";
 import { createDisplay } from "../progress/display.ts";
 import { reportOutcome } from "../progress/outcome.ts";
 import { counted, Exit, exitCodes, printable } from "../terminal.ts";
@@ -50,7 +52,7 @@ export function runCommand(program: Command, context: Context): void {
       "after",
       `
 While it runs it is the node of its log: what else is open there goes on, too. Ctrl-C asks to cancel
-and waits; a second one stops at once, and the execution goes on with --resume or deed start.
+and waits; a second one stops at once, and --resume, or deed start, brings the cancel to its end.
 
 Exit codes: 0 completed, 1 failed, 2 not valid, 130 cancelled
 
@@ -80,7 +82,10 @@ async function runFile(context: Context, { file, flags }: Asked, command: Comman
     say(thrown instanceof Error ? `${message}: ${thrown.message}` : message);
   });
   try {
-    if (closure !== undefined) tellMissing(engine, closure, say);
+    if (closure !== undefined) {
+      tellMissing(engine, closure, say);
+      tellUnread(closure, payload, say);
+    }
     tellOthers(engine, flags.resume, say);
     const held: LogRecord[] = [];
     let take = (record: LogRecord): void => void held.push(record);
@@ -114,8 +119,10 @@ async function runFile(context: Context, { file, flags }: Asked, command: Comman
     held.forEach(take);
     const stopped = await untilEnd({ io: context.io, engine, run, say });
     approvals.stop();
+    // It may end while what runs is ended: then that is what is told.
+    if (stopped) await engine.stop();
     display.end();
-    if (stopped) throw stoppedExit(run, flags);
+    if (stopped && !hasEnded(display.progress)) throw stoppedExit(run, flags);
     reportOutcome(context, display.progress, command);
   } finally {
     await engine.stop();
@@ -187,6 +194,18 @@ function tellMissing(
   }
 }
 
+/** Inputs that the playbook neither declares nor names anywhere: most often a word that is spelt wrong. */
+function tellUnread({ root }: Closure, payload: JsonObject, say: (message: string) => void): void {
+  const declared = Object.keys(root.playbook.workload);
+  for (const name of Object.keys(payload)) {
+    if (declared.includes(name) || root.text.includes(name)) continue;
+    const meant = nearest(name, declared);
+    const known = declared.length === 0 ? "none" : declared.join(", ");
+    const wayOut = meant === undefined ? `it has ${known}` : `did you mean "${meant}"?`;
+    say(printable(`the playbook has no input "${name}": ${wayOut}`));
+  }
+}
+
 /** Whoever runs one playbook should know what else begins to move. */
 function tellOthers(
   { log }: RunningEngine,
@@ -237,8 +256,13 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
+function hasEnded({ root, executions }: Progress): boolean {
+  return executions.get(root)?.endedAtMs !== undefined;
+}
+
+/** It was asked to cancel before: whoever runs the log next brings that to its end. */
 function stoppedExit({ executionId: id }: PlaybookRun, { data }: RunFlags): Exit {
   const where = data === undefined ? "" : ` --data ${data}`;
-  const message = `stopped: go on with deed run --resume ${id}${where}, or deed start`;
+  const message = `stopped: its cancel is on the log, and is carried out by deed run --resume ${id}${where}, or a node on that log`;
   return new Exit(exitCodes.cancelled, message);
 }
