@@ -4,9 +4,12 @@ import { connect } from "node:net";
 import { loadConfig, type Config, type Environment } from "../app/config.ts";
 import { examineLogFile, type LogFile } from "../app/log-file.ts";
 import { filesIn } from "../app/definition-files.ts";
+import { readSource } from "../app/playbook-closure.ts";
+import { findPlaybooks } from "../app/playbook-files.ts";
 import { unreachable } from "../base/assert.ts";
 import { formatProblem } from "../base/document.ts";
 import { parseDefinitions } from "../decider/activation.ts";
+import { printable } from "./terminal.ts";
 
 /** One thing that was looked at. */
 export type ExaminedThing = {
@@ -35,7 +38,7 @@ export async function examine(
     await port(config.value, log),
     pythonFinding(config.value),
   );
-  return [...findings, ...(await definitions(config.value))];
+  return [...findings, ...(await definitions(config.value)), ...(await playbooks(config.value))];
 }
 
 function nodeVersion(): ExaminedThing {
@@ -130,4 +133,18 @@ async function definitions(config: Config): Promise<readonly ExaminedThing[]> {
     }
   }
   return findings;
+}
+
+/** A node starts without a playbook that is not valid: what was registered before stays. It is told all the same. */
+async function playbooks(config: Config): Promise<readonly ExaminedThing[]> {
+  const { files, problems } = await findPlaybooks(config.playbooks.paths);
+  const unread = problems.map((problem) => ({ ok: false, what: `playbooks ${problem}` }));
+  const read = files.map((file): ExaminedThing => {
+    const what = `playbook ${file.file}`;
+    const source = readSource(file);
+    if (source.ok) return { ok: true, what: `${what}: ${printable(source.value.path)}` };
+    const told = source.error.map((problem) => printable(formatProblem(problem)));
+    return { ok: false, what: `${what} cannot be run`, wayOut: told.join("\n     ") };
+  });
+  return [...unread, ...read];
 }

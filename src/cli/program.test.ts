@@ -340,6 +340,21 @@ describe("commands about files", () => {
     expect(ran.out).toContain(`FAIL rules ${join(folder, "none")}`);
   });
 
+  it("doctor tells the playbooks of the configuration, and where one cannot be run", async () => {
+    const config = join(folder, "deed.yaml");
+    const head = "apiVersion: deed/v1\nkind: Playbook\nmetadata: { name: a, path: ops/a }\n";
+    const bad = join(folder, "bad.yaml");
+    const good = join(folder, "good.yaml");
+    writeFileSync(bad, `${head}workflow:\n  - { step: begin, tool: { kind: noop } }\n`);
+    writeFileSync(good, `${head}workflow:\n  - { step: start, tool: { kind: noop } }\n`);
+    writeFileSync(config, `listen: 127.0.0.1:0\nplaybooks: { paths: [good.yaml, bad.yaml] }\n`);
+    const ran = await deed(["doctor", "--config", config], { env: {} });
+    expect(ran.code).toBe(1);
+    expect(ran.out).toContain(
+      `ok   playbook ${good}: ops/a\nFAIL playbook ${bad} cannot be run\n     ${bad}:4:1: no step is named "start"`,
+    );
+  });
+
   it("doctor and a start never print a token", async () => {
     const config = join(folder, "deed.yaml");
     writeFileSync(config, "listen: 127.0.0.1:0\n");

@@ -154,6 +154,17 @@ function pinCommands(playbook: Command, context: Context): void {
     });
 }
 
+/** The digest of the one version at a path that begins so; a whole digest is left to the node. @throws {Exit} */
+export async function wholeDigest(
+  client: Client,
+  path: string,
+  beginning: string | undefined,
+): Promise<{ readonly digest?: string }> {
+  if (beginning === undefined) return {};
+  if (/^[0-9a-f]{64}$/.test(beginning)) return { digest: beginning };
+  return { digest: chosen(await digestsOf(client, path), beginning, path) };
+}
+
 /** Newest first. */
 async function digestsOf(client: Client, path: string): Promise<readonly string[]> {
   const { versions } = await client.playbook(path);

@@ -83,6 +83,23 @@ describe("the catalog of a node", () => {
 });
 
 describe("executions of a node", () => {
+  it("run the version whose digest begins as is said, and again with another", async () => {
+    const noop = "  - { step: start, tool: { kind: noop } }\n";
+    const first = await deed("playbook", "register", write(noop, '"old"'));
+    const old = first.out.split(" ")[1] ?? "";
+    await deed("playbook", "register", write(noop, '"new"'));
+    const start = ["executions", "start", "ops/ask", "--watch", "--digest"];
+    expect(await deed(...start, old)).toMatchObject({ code: 0, out: '"old"\n' });
+    expect(await deed(...start, "zz")).toMatchObject({
+      code: 2,
+      err: "deed: ops/ask has no version zz…: deed playbook versions ops/ask\n",
+    });
+    const young = (await deed("playbook", "versions", "ops/ask")).out.slice(0, 12);
+    const row = (await deed("executions", "--limit", "1")).out.split("\t");
+    const again = await deed("rerun", row[1] ?? "", "--watch", "--digest", young);
+    expect(again).toMatchObject({ code: 0, out: '"new"\n' });
+  });
+
   it("wait for a person, who is told what for, and answers by the execution's id", async () => {
     await deed("playbook", "register", write(ask));
     const id = text(json(await deed("executions", "start", "ops/ask", "--json"))["execution_id"]);

@@ -9,6 +9,7 @@ import { reportOutcome } from "../progress/outcome.ts";
 import { followTree, progressEventOf, treeOf } from "../progress/remote.ts";
 import { Exit, exitCodes, spellMs, statusColour, text, type Terminal } from "../terminal.ts";
 import { timelineLines } from "../timeline.ts";
+import { wholeDigest } from "./catalog.ts";
 
 /** Executions of playbooks on a node: start, list, watch, and what people ask of them. */
 export function executionCommands(program: Command, context: Context): void {
@@ -86,7 +87,10 @@ function startCommand(executions: Command, context: Context): void {
     .command("start <path>")
     .description("run a registered playbook on the node");
   inputFlags(command)
-    .option("--digest <digest>", "this version (else the one that stands at the path)")
+    .option(
+      "--digest <digest>",
+      "this version, by the beginning of its digest (else the one that stands at the path)",
+    )
     .option("--key <key>", "idempotency key: asking twice with one key is one execution")
     .option("--wait <seconds>", "wait for the outcome; at most 300", wholeFlag)
     .option("--watch", "show how it goes on until it ends; its result goes to stdout")
@@ -96,11 +100,12 @@ function startCommand(executions: Command, context: Context): void {
     )
     .action(async (path: string, flags: StartFlags, own: Command) => {
       const { digest, wait, key, watch } = flags;
-      const execution = await context.clientOf(own).runPlaybook(
+      const client = context.clientOf(own);
+      const execution = await client.runPlaybook(
         {
           playbook: path,
           input: inputOf(context, flags),
-          ...(digest === undefined ? {} : { digest }),
+          ...(await wholeDigest(client, path, digest)),
         },
         {
           ...(wait === undefined ? {} : { waitSec: wait }),
@@ -203,15 +208,20 @@ function rerunCommand(program: Command, context: Context): void {
     .description("run an execution that has ended again, as a new one");
   inputFlags(command)
     .option("--from <step>", "begin at this step, with what the former one knew there")
-    .option("--digest <digest>", "with this version of the playbook (else the former's)")
+    .option(
+      "--digest <digest>",
+      "with this version of the playbook, by the beginning of its digest (else the former's)",
+    )
     .option("--watch", "show how it goes on until it ends")
     .addHelpText("after", "\nExample: deed rerun 4610537407555297204 --from send --input dry=false")
     .action(async (id: string, flags: RerunFlags, own: Command) => {
       const { from, digest, watch } = flags;
-      const execution = await context.clientOf(own).rerunExecution(id, {
+      const client = context.clientOf(own);
+      const path = digest === undefined ? "" : (await client.execution(id)).playbook;
+      const execution = await client.rerunExecution(id, {
         input: inputOf(context, flags),
         ...(from === undefined ? {} : { from_step: from }),
-        ...(digest === undefined ? {} : { digest }),
+        ...(await wholeDigest(client, path, digest)),
       });
       if (watch === true) await follow(context, execution.execution_id, own);
       else tell(context, execution, own);

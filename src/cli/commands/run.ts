@@ -219,7 +219,7 @@ function tellOthers(
     );
   if (others.length === 0) return;
   say(
-    `${counted(others.length, "other execution")} open on this log go on, too, while this one runs`,
+    `${counted(others.length, "other execution")} open on this log: ${others.length === 1 ? "it goes" : "they go"} on, too, while this one runs`,
   );
 }
 
