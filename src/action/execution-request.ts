@@ -24,6 +24,8 @@ export type ExecutionRequestAttrs = {
   readonly env?: JsonObject;
   /** The step whose data is the result. */
   readonly return_step?: string;
+  /** How many parents it has; 0 where it is left out. */
+  readonly depth?: number;
   /** The execution that is run again. */
   readonly rerun_of?: ExecutionId;
   /** Begin at a step of it, with what it knew there. */

@@ -120,6 +120,9 @@ function catalogEvent(
   };
 }
 
+/** Parents that an execution may have: more is a playbook that runs itself without end. */
+const depthMax = 32;
+
 const none: ExecutionState = { phase: "none" };
 
 const ended: ExecutionState = { phase: "ended" };
@@ -187,6 +190,10 @@ function begin(programs: Programs, record: LogRecord): ExecutionState {
   const read = coreEventOf(record);
   if (about === undefined || !read.ok) return none;
   const begun = { about, lastEventId: event.event_id };
+  if (about.depth > depthMax) {
+    const message = `Cannot run playbook "${about.path}" as it has more than ${String(depthMax)} parents: a playbook that runs itself must end somewhere`;
+    return { ...begun, phase: "refused", error: deedError("unprocessable", message) };
+  }
   const { digest = programs.current(about.path) } = about;
   const program = digest === undefined ? undefined : programs.program(digest);
   if (digest === undefined || program === undefined) {

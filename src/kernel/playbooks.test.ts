@@ -249,6 +249,18 @@ describe("sub-playbooks", () => {
     });
   });
 
+  it("that run themselves without end are stopped, and all fail", async () => {
+    const again = `\n  - step: start\n    tool: { kind: playbook, path: again }\n`;
+    const node = await startNode();
+    await node.put(register("again", again), request("again"));
+    expect(attrsOf(node, "execution.requested")).toHaveLength(34);
+    expect(attrsOf(node, "execution.failed")).toHaveLength(34);
+    expect(attrsOf(node, "execution.failed")[0]).toMatchObject({
+      error: { kind: "unprocessable" },
+    });
+    expect(node.log.openExecutions()).toEqual([]);
+  });
+
   it("that nobody registered fail the step that asked", async () => {
     const node = await startNode({ executors: [createNoop()] });
     await node.put(register("parent", parent), request("parent"));

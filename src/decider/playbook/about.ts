@@ -9,6 +9,8 @@ export type About = {
   readonly path: string;
   /** Where the request names a version. */
   readonly digest?: string;
+  /** How many parents it has. */
+  readonly depth: number;
   readonly correlationId: string;
   /** Tags of the request, without its place in a parent. */
   readonly tags: Tags;
@@ -22,7 +24,7 @@ const placeNames: ReadonlySet<string> = new Set(["step", "activation", "item", "
 
 export function aboutOf(event: DeedEvent): About | undefined {
   const { execution_id: execution, parent_execution_id: parent, attrs, traceparent } = event;
-  const { playbook: path, digest } = attrs;
+  const { playbook: path, digest, depth } = attrs;
   if (execution === undefined || typeof path !== "string") return undefined;
   const tags: Record<string, Scalar | undefined> = {};
   const place: Record<string, Scalar | undefined> = {};
@@ -35,6 +37,7 @@ export function aboutOf(event: DeedEvent): About | undefined {
     tenant: tenantOf(event),
     path,
     ...(typeof digest === "string" ? { digest } : {}),
+    depth: typeof depth === "number" ? depth : 0,
     correlationId: event.correlation_id ?? event.event_id,
     tags,
     ...(parent === undefined ? {} : { parentId: parent, place }),
@@ -50,12 +53,13 @@ export function readAbout(saved: Json | undefined): About | undefined {
     return undefined;
   }
   if (typeof correlationId !== "string" || !isTags(tags)) return undefined;
-  const { traceparent } = saved;
+  const { traceparent, depth } = saved;
   return {
     executionId: executionId(id),
     tenant,
     path,
     ...(typeof digest === "string" ? { digest } : {}),
+    depth: typeof depth === "number" ? depth : 0,
     correlationId,
     tags,
     ...(typeof parentId === "string" ? { parentId: executionId(parentId) } : {}),

@@ -116,6 +116,7 @@ function childEvent({ key, args, place }: RequestCommand, at: Asking): NewEvent 
       playbook,
       ...(digest === undefined ? {} : { digest }),
       payload: objectOf(input),
+      depth: about.depth + 1,
       ...(typeof step === "string" ? { return_step: step } : {}),
     },
     idempotencyKey: key,
