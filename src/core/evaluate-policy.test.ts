@@ -196,6 +196,8 @@ describe("retry", () => {
   test("_attempt and output.attempt count from 1", () => {
     const play = ruled(retry(), [bad, bad, good], { input: { n: "{{ _attempt }}" } });
     play.run().proved();
+    const given = play.commands.filter(({ place }) => place.step === "start");
+    expect(given.map(({ args }) => args["input"])).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
     const ends = new Play(
       playbook({
         steps: {

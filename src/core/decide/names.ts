@@ -73,7 +73,7 @@ export class Names implements Scope {
       case "loop_index":
         return at?.step.loop === undefined ? undefined : at.run?.index;
       case "_attempt":
-        return at?.run === undefined ? undefined : Math.max(1, at.run.tries);
+        return at?.run === undefined ? undefined : attemptOf(at.run);
       case "now":
         return timestamp(state.nowMs);
       default:
@@ -142,4 +142,9 @@ export class Names implements Scope {
       ...(mode === "list" ? { _total: items.length } : {}),
     };
   }
+}
+
+/** Of a run that is to be dispatched: the attempt to come. */
+function attemptOf({ phase, tries }: Run): number {
+  return phase === "ready" ? tries + 1 : Math.max(1, tries);
 }
